@@ -1,0 +1,95 @@
+import { DataError, type RowPlace } from "../base/errors.js";
+import type { SourceRow } from "../data/source.js";
+
+/** One model's answer with its scores. A score is undefined when the row gives none. */
+export interface ScoredCompletion {
+  readonly model: string | null;
+  readonly response: string;
+  /** Mean of the numeric aspect ratings; "N/A" does not count. */
+  readonly meanRating: number | undefined;
+  /** The `overall_score` field. */
+  readonly overallScore: number | undefined;
+}
+
+/** One prompt and what several models answered, as UltraFeedback stores it. */
+export interface ScoredPrompt {
+  readonly prompt: string;
+  readonly promptId: string | null;
+  readonly source: string | null;
+  readonly completions: readonly ScoredCompletion[];
+  readonly place: RowPlace;
+}
+
+/**
+ * Reads a row of UltraFeedback's shape: `{instruction, completions: [{model, response, annotations, overall_score}],
+ * source?, prompt_id?}`. A rating is found wherever an annotation has a `Rating`: in one object
+ * (`{helpfulness: {Rating: "4"}}`) or in several reviews of one aspect (`{rubric: [{Rating: 4}, {Rating: 5}]}`), which
+ * count as their mean. Annotations without a `Rating` are not ratings. Throws DataError when the row has another shape.
+ */
+export function toScoredPrompt(row: SourceRow): ScoredPrompt {
+  const place = { source: row.source, index: row.index };
+  const { instruction, completions } = row.fields;
+  if (typeof instruction !== "string") throw mismatch(place, "instruction", instruction, "a string");
+  if (!Array.isArray(completions)) throw mismatch(place, "completions", completions, "a list");
+  return {
+    prompt: instruction,
+    promptId: optionalString(row.fields.prompt_id, "prompt_id", place),
+    source: optionalString(row.fields.source, "source", place),
+    completions: completions.map((completion, i) => toCompletion(completion, `completions[${i}]`, place)),
+    place,
+  };
+}
+
+function toCompletion(value: unknown, key: string, place: RowPlace): ScoredCompletion {
+  if (!isRecord(value)) throw mismatch(place, key, value, "an object");
+  if (typeof value.response !== "string") throw mismatch(place, `${key}.response`, value.response, "a string");
+  return {
+    model: optionalString(value.model, `${key}.model`, place),
+    response: value.response,
+    meanRating: meanRating(value.annotations, `${key}.annotations`, place),
+    overallScore: toNumber(value.overall_score, `${key}.overall_score`, place),
+  };
+}
+
+function meanRating(annotations: unknown, key: string, place: RowPlace): number | undefined {
+  if (annotations === undefined || annotations === null) return undefined;
+  if (!isRecord(annotations)) throw mismatch(place, key, annotations, "an object");
+  return mean(Object.entries(annotations).map(([aspect, value]) => aspectRating(value, `${key}.${aspect}`, place)));
+}
+
+function aspectRating(value: unknown, key: string, place: RowPlace): number | undefined {
+  if (Array.isArray(value)) return mean(value.map((review, i) => aspectRating(review, `${key}[${i}]`, place)));
+  return isRecord(value) ? toNumber(value.Rating, `${key}.Rating`, place) : undefined;
+}
+
+function mean(values: readonly (number | undefined)[]): number | undefined {
+  const numbers = values.filter((value) => value !== undefined);
+  return numbers.length === 0 ? undefined : numbers.reduce((sum, value) => sum + value, 0) / numbers.length;
+}
+
+/** A number, also one written as text. Nothing, an empty text and "N/A" are undefined. */
+function toNumber(value: unknown, key: string, place: RowPlace): number | undefined {
+  if (value === undefined || value === null) return undefined;
+  if (typeof value === "string" && /^\s*(n\/?a)?\s*$/i.test(value)) return undefined;
+  const number = typeof value === "string" ? Number(value) : value;
+  if (typeof number !== "number" || !Number.isFinite(number)) throw mismatch(place, key, value, 'a number or "N/A"');
+  return number;
+}
+
+function optionalString(value: unknown, key: string, place: RowPlace): string | null {
+  if (value === undefined || value === null) return null;
+  if (typeof value !== "string") throw mismatch(place, key, value, "a string");
+  return value;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function mismatch(place: RowPlace, key: string, found: unknown, expected: string): DataError {
+  const shown = found === undefined ? "missing" : JSON.stringify(found);
+  return new DataError(
+    place,
+    `${key}: ${shown.length > 60 ? `${shown.slice(0, 57)}...` : shown}, expected ${expected}`,
+  );
+}

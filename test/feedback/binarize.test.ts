@@ -1,0 +1,214 @@
+import { existsSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+import type { SourceRow } from "../../lib/data/source.js";
+import { type BinarizeOptions, binarize, type PairRow } from "../../lib/feedback/binarize.js";
+
+interface Draft {
+  model: string;
+  response?: string;
+  ratings?: Record<string, unknown>;
+  overall?: unknown;
+}
+
+/** A row in UltraFeedback's shape; the response is the model's name in capitals unless given. */
+function row(completions: Draft[], fields: Record<string, unknown> = {}, index = 0): SourceRow {
+  return {
+    source: "feedback.jsonl",
+    index,
+    fields: {
+      source: "evol_instruct",
+      instruction: "Say hello.",
+      prompt_id: "p1",
+      completions: completions.map(({ model, response, ratings, overall }) => ({
+        model,
+        response: response ?? model.toUpperCase(),
+        annotations: Object.fromEntries(Object.entries(ratings ?? {}).map(([aspect, Rating]) => [aspect, { Rating }])),
+        ...(overall === undefined ? {} : { overall_score: overall }),
+      })),
+      ...fields,
+    },
+  };
+}
+
+async function collect(rows: SourceRow[], options?: BinarizeOptions) {
+  const binarized = binarize(rows, options);
+  const pairs: PairRow[] = [];
+  for await (const pair of binarized) pairs.push(pair);
+  return { pairs, report: binarized.report };
+}
+
+const models = (pairs: PairRow[]) => pairs.map((pair) => `${pair.chosen_model}>${pair.rejected_model}`);
+
+const good: Draft = { model: "a", ratings: { helpfulness: "5", honesty: "N/A", truthfulness: "4" }, overall: 3 };
+const fair: Draft = { model: "b", ratings: { helpfulness: "4", honesty: "4", truthfulness: "4" }, overall: 9 };
+const poor: Draft = { model: "c", ratings: { helpfulness: "1", honesty: "2", truthfulness: "3" }, overall: 5 };
+
+test("mean: N/A does not count, the highest mean is chosen, the row is the released data set's", async () => {
+  const { pairs, report } = await collect([row([fair, good])]);
+  expect(pairs).toEqual([
+    {
+      prompt: "Say hello.",
+      prompt_id: "p1",
+      chosen: [
+        { role: "user", content: "Say hello." },
+        { role: "assistant", content: "A" },
+      ],
+      rejected: [
+        { role: "user", content: "Say hello." },
+        { role: "assistant", content: "B" },
+      ],
+      score_chosen: 4.5,
+      score_rejected: 4,
+      chosen_model: "a",
+      rejected_model: "b",
+      source: "evol_instruct",
+    },
+  ]);
+  expect(report).toMatchObject({ rule: "mean", seed: 0, rows: 1, pairs: 1 });
+});
+
+test("mean: the rejected answer is any strictly lower one, about equally often", async () => {
+  const rows = Array.from({ length: 300 }, (_, i) => row([poor, good, fair], { instruction: `Say ${i}.` }));
+  const { pairs } = await collect(rows);
+  const worst = models(pairs).filter((pair) => pair === "a>c").length;
+  expect(models(pairs).filter((pair) => pair === "a>b").length + worst).toBe(300);
+  expect(worst).toBeGreaterThan(115);
+  expect(worst).toBeLessThan(185);
+});
+
+test("mean: a completion that ties with the best is never rejected, and the first of the best is chosen", async () => {
+  const twin = { ...good, model: "twin" };
+  const rows = Array.from({ length: 40 }, (_, i) => row([poor, good, twin], { instruction: `Say ${i}.` }));
+  expect(new Set(models((await collect(rows)).pairs))).toEqual(new Set(["a>c"]));
+});
+
+test("overall goes by overall_score, also when it is text", async () => {
+  const { pairs } = await collect([row([good, { ...fair, overall: "9" }])], { rule: "overall" });
+  expect(models(pairs)).toEqual(["b>a"]);
+  expect(pairs[0]).toMatchObject({ score_chosen: 9, score_rejected: 3 });
+});
+
+test("overall: a 10 beside aspect ratings of at most 2 was a 1", async () => {
+  const mistaken: Draft = { model: "m", ratings: { helpfulness: "1", truthfulness: "2" }, overall: 10 };
+  const { pairs, report } = await collect([row([good, mistaken])], { rule: "overall" });
+  expect(models(pairs)).toEqual(["a>m"]);
+  expect(pairs[0]?.score_rejected).toBe(1);
+  expect(report.repairedScores).toBe(1);
+});
+
+test("best-worst takes the two ends of the means, or of overall_score where there are no means", async () => {
+  const bare = [good, fair, poor].map(({ model, overall }) => ({ model, overall }));
+  const { pairs } = await collect([row([fair, poor, good]), row(bare)], { rule: "best-worst" });
+  expect(models(pairs)).toEqual(["a>c", "b>a"]);
+});
+
+test("several reviews of one aspect count as their mean; annotations without ratings do not count", async () => {
+  const fields = (Rating: number[]) => ({ rubric: "text", judge: Rating.map((value) => ({ Rating: value })) });
+  const completions = [
+    { model: "a", response: "A", annotations: { ...fields([4, 5, 4]), other: { preference: 1.2 } } },
+    { model: "b", response: "B", annotations: fields([5, 4, 5]) },
+  ];
+  const { pairs } = await collect([row([], { completions })]);
+  expect(models(pairs)).toEqual(["b>a"]);
+  expect(pairs[0]?.score_rejected).toBeCloseTo(13 / 3, 12);
+});
+
+test("rows that give no pair are counted by reason", async () => {
+  const rows = [
+    row([good, fair], { source: "truthful_qa" }),
+    row([good, fair], { instruction: " " }),
+    row([good, { ...fair, response: " \n" }]),
+    row([good]),
+    row([{ model: "a" }, { model: "b" }]),
+    row([good, { model: "b", ratings: { honesty: "N/A" } }]),
+    row([good, { ...good, model: "d" }]),
+    row([good, { ...fair, response: "A" }]),
+    row([good, fair, { ...poor, response: "" }, { model: "u" }]),
+  ];
+  const { pairs, report } = await collect(rows);
+  expect(models(pairs)).toEqual(["a>b"]);
+  expect(report).toEqual({
+    rule: "mean",
+    seed: 0,
+    rows: 9,
+    pairs: 1,
+    dropped: {
+      truthfulQa: 1,
+      emptyPrompt: 1,
+      emptyResponse: 1,
+      fewerThanTwo: 1,
+      noScores: 1,
+      fewerThanTwoScored: 1,
+      allTied: 1,
+      sameResponse: 1,
+    },
+    emptyCompletions: 1,
+    unscoredCompletions: 1,
+    repairedScores: 0,
+  });
+});
+
+test("TruthfulQA prompts are kept on request", async () => {
+  const { pairs } = await collect([row([good, fair], { source: "truthful_qa" })], { keepTruthfulQa: true });
+  expect(pairs).toHaveLength(1);
+});
+
+test("a row's choice depends on the seed and on nothing outside the row", async () => {
+  const rows = Array.from({ length: 64 }, (_, i) => row([poor, good, fair], { instruction: `Say ${i}.` }, i));
+  const whole = (await collect(rows)).pairs;
+  expect((await collect(rows.slice(32))).pairs).toEqual(whole.slice(32));
+  expect((await collect(rows.toReversed())).pairs.toReversed()).toEqual(whole);
+  expect((await collect(rows, { seed: 1 })).pairs).not.toEqual(whole);
+});
+
+test("a missing prompt_id is the prompt's SHA-256", async () => {
+  const { pairs } = await collect([row([good, fair], { prompt_id: undefined })]);
+  expect(pairs[0]?.prompt_id).toMatch(/^c8e2c1437abb87b6/);
+});
+
+test.each([
+  [{ instruction: 3 }, "feedback.jsonl:8: instruction: 3, expected a string"],
+  [{ completions: "none" }, 'feedback.jsonl:8: completions: "none", expected a list'],
+  [{ completions: [{ model: "a" }] }, "feedback.jsonl:8: completions[0].response: missing, expected a string"],
+  [
+    { completions: [{ response: "A", annotations: { honesty: { Rating: "good" } } }] },
+    'feedback.jsonl:8: completions[0].annotations.honesty.Rating: "good", expected a number or "N/A"',
+  ],
+  [
+    { completions: [{ response: "A", overall_score: {} }] },
+    'feedback.jsonl:8: completions[0].overall_score: {}, expected a number or "N/A"',
+  ],
+])("a row of another shape is an error with its place: %j", async (fields, message) => {
+  await expect(collect([row([], fields, 7)])).rejects.toThrow(expect.objectContaining({ code: "ERR_DATA", message }));
+});
+
+test("an unknown rule is an error that lists the rules", () => {
+  expect(() => binarize([], { rule: "best" as "mean" })).toThrow(
+    'rule: "best", expected one of mean, overall, best-worst',
+  );
+});
+
+const feedbackFile = fileURLToPath(
+  new URL("../../../shared/data/preferences/feedback_raw_test.jsonl", import.meta.url),
+);
+
+test.skipIf(!existsSync(feedbackFile))(
+  "real feedback: every row is a pair or a counted drop, and scores agree",
+  async () => {
+    const rows = readFileSync(feedbackFile, "utf8")
+      .split("\n")
+      .filter(Boolean)
+      .map((line, index): SourceRow => ({ source: feedbackFile, index, fields: JSON.parse(line) }));
+
+    const overall = await collect(rows, { rule: "overall" });
+    expect(overall.report).toMatchObject({ rows: 420 });
+    expect(overall.report.pairs).toBeGreaterThan(400);
+    for (const pair of overall.pairs) expect(pair.score_chosen).toBeGreaterThan(pair.score_rejected);
+
+    const mean = await collect(rows, { rule: "mean" });
+    const dropped = Object.values(mean.report.dropped).reduce((sum, count) => sum + count, 0);
+    expect(mean.report.pairs + dropped).toBe(420);
+    expect(mean.report.dropped.noScores).toBe(327); // those with a pairwise preference only
+  },
+);
