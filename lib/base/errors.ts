@@ -1,0 +1,92 @@
+/** Every error a caller can act on. `code` is stable; the message names the place, what was found, what was expected. */
+export class WestwindError extends Error {
+  constructor(
+    readonly code: string,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+    this.name = new.target.name;
+  }
+}
+
+/** A recipe key, an option or a command line that cannot be used. `key` is the path of the offending entry. */
+export class ConfigError extends WestwindError {
+  constructor(
+    readonly key: string,
+    message: string,
+  ) {
+    super("ERR_CONFIG", key === "" ? message : `${key}: ${message}`);
+  }
+}
+
+/** The command line itself is wrong: unknown command, missing argument. The CLI exits with 2 for it. */
+export class UsageError extends WestwindError {
+  constructor(message: string) {
+    super("ERR_USAGE", message);
+  }
+}
+
+/** Where a row came from: a file and its zero-based row in it. Shown as `file:line`, counted from 1. */
+export interface RowPlace {
+  readonly source: string;
+  readonly index: number;
+}
+
+export const showPlace = (row: RowPlace): string => `${row.source}:${row.index + 1}`;
+
+/** A row that cannot be read or turned into tokens. */
+export class DataError extends WestwindError {
+  constructor(
+    readonly row: RowPlace,
+    message: string,
+  ) {
+    super("ERR_DATA", `${showPlace(row)}: ${message}`);
+  }
+}
+
+/** A file that is missing, truncated, malformed or cannot be written. */
+export class FileError extends WestwindError {
+  constructor(
+    readonly path: string,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super("ERR_FILE", `${path}: ${message}`, options);
+  }
+}
+
+/** A model folder whose config, tokenizer or weights cannot be used. */
+export class ModelError extends WestwindError {
+  constructor(
+    readonly place: string,
+    message: string,
+  ) {
+    super("ERR_MODEL", `${place}: ${message}`);
+  }
+}
+
+/** The loss or a gradient stopped being a number. Thrown before the optimiser touches a weight. */
+export class DivergedError extends WestwindError {
+  constructor(
+    readonly step: number,
+    what: { readonly loss: number; readonly gradNorm: number },
+  ) {
+    super("ERR_DIVERGED", `step ${step}: loss ${what.loss}, gradient norm ${what.gradNorm}; the weights are unchanged`);
+  }
+}
+
+/** The run was stopped by its AbortSignal. What had been trained is in the last checkpoint. */
+export class AbortedError extends WestwindError {
+  constructor(
+    readonly step: number,
+    message: string,
+  ) {
+    super("ERR_ABORTED", message);
+  }
+}
+
+/** An internal promise was broken: a defect of westwind, not of its input. */
+export function assert(condition: unknown, message: string): asserts condition {
+  if (!condition) throw new Error(`assertion failed: ${message}`);
+}

@@ -1,0 +1,52 @@
+#include <string>
+
+#include "native/cpu/cpu_stream.h"
+#include "native/kernels/launch.h"
+
+namespace ww::cpu {
+
+// compute() of every kernel in every instruction set.
+#define KERNEL(Args)                               \
+  namespace portable {                             \
+  void compute(const Args&, Workers&);             \
+  }                                                \
+  WW_X86_ONLY(namespace avx2 {                     \
+    void compute(const Args&, Workers&);           \
+  } namespace avx512 {                             \
+    void compute(const Args&, Workers&);           \
+  } namespace avx512bf16 {                         \
+    void compute(const Args&, Workers&);           \
+  })
+#if defined(__x86_64__)
+#define WW_X86_ONLY(...) __VA_ARGS__
+#else
+#define WW_X86_ONLY(...)
+#endif
+#include "native/kernels/kernels.def"
+#undef KERNEL
+
+#define KERNEL(Args)                                                          \
+  void run(const Args& args, Stream& stream) {                                \
+    CpuStream& cpu = static_cast<CpuStream&>(stream);                         \
+    cpu.enqueue(Args::kName, [args, isa = cpu.isa()](Workers& workers) {      \
+      switch (isa) {                                                          \
+        case Isa::portable: return portable::compute(args, workers);          \
+          WW_X86_ONLY(case Isa::avx2 : return avx2::compute(args, workers);   \
+                      case Isa::avx512 : return avx512::compute(args, workers); \
+                      case Isa::avx512bf16 : return avx512bf16::compute(args, workers);) \
+      }                                                                       \
+    });                                                                       \
+  }
+#include "native/kernels/kernels.def"
+#undef KERNEL
+
+void check_indices(const char* name, const Tensor& indices, int64_t bound) {
+  const int32_t* values = indices.as<int32_t>();
+  for (int64_t i = 0; i < indices.size(); ++i) {
+    if (values[i] >= 0 && values[i] < bound) continue;
+    throw Error(ErrorCode::value, std::string(name) + "[" + std::to_string(i) + "] = " + std::to_string(values[i]) +
+                                      ", expected 0 <= " + name + " < " + std::to_string(bound));
+  }
+}
+
+}  // namespace ww::cpu

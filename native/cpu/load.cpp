@@ -1,0 +1,68 @@
+#include "native/cpu/load.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace ww::cpu {
+
+namespace {
+
+constexpr int64_t kChunk = 1 << 16;
+
+float half_to_float(uint16_t half) {
+  const uint32_t sign = uint32_t(half & 0x8000) << 16, exponent = (half >> 10) & 31, mantissa = half & 1023;
+  if (exponent == 31) return __builtin_bit_cast(float, sign | 0x7f800000u | (mantissa << 13));
+  if (exponent > 0) return __builtin_bit_cast(float, sign | ((exponent + 112) << 23) | (mantissa << 13));
+  const float magnitude = static_cast<float>(mantissa) * 0x1p-24f;
+  return sign ? -magnitude : magnitude;
+}
+
+float to_float(float value) { return value; }
+float to_float(bfloat16 value) { return static_cast<float>(value); }
+struct Half {
+  uint16_t bits;
+};
+float to_float(Half value) { return half_to_float(value.bits); }
+
+template <class To, class From>
+void convert(const Tensor& to, const void* from, Workers& workers) {
+  const int64_t n = to.size();
+  const char* source = static_cast<const char*>(from);  // a file may place numbers at any byte
+  workers.parallel_for((n + kChunk - 1) / kChunk, [=](int64_t chunk, int) {
+    for (int64_t i = chunk * kChunk; i < std::min(n, (chunk + 1) * kChunk); ++i) {
+      From value;
+      std::memcpy(&value, source + i * sizeof(From), sizeof(From));
+      to.as<To>()[i] = To(to_float(value));
+    }
+  });
+}
+
+template <class To>
+void convert_to(const Tensor& to, const void* from, FileDType dtype, Workers& workers) {
+  switch (dtype) {
+    case FileDType::f32: return convert<To, float>(to, from, workers);
+    case FileDType::bf16: return convert<To, bfloat16>(to, from, workers);
+    case FileDType::f16: return convert<To, Half>(to, from, workers);
+    case FileDType::i32: break;
+  }
+  throw Error(ErrorCode::value, "integers cannot fill a tensor of floating-point numbers");
+}
+
+}  // namespace
+
+void load(const Tensor& to, const void* from, FileDType dtype, Workers& workers) {
+  const bool same = (to.dtype == DType::f32 && dtype == FileDType::f32) ||
+                    (to.dtype == DType::bf16 && dtype == FileDType::bf16) ||
+                    (to.dtype == DType::i32 && dtype == FileDType::i32);
+  if (same) {
+    std::memcpy(to.data, from, to.bytes());
+  } else if (to.dtype == DType::f32) {
+    convert_to<float>(to, from, dtype, workers);
+  } else if (to.dtype == DType::bf16) {
+    convert_to<bfloat16>(to, from, dtype, workers);
+  } else {
+    throw Error(ErrorCode::value, "only integers can fill an i32 tensor");
+  }
+}
+
+}  // namespace ww::cpu

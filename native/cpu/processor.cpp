@@ -1,0 +1,69 @@
+#include "native/cpu/processor.h"
+
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+
+namespace ww::cpu {
+
+const char* isa_name(Isa isa) {
+  switch (isa) {
+#define ISA(name) \
+  case Isa::name: return #name;
+#include "native/cpu/isa.def"
+#undef ISA
+  }
+  return "?";
+}
+
+bool runs_here(Isa isa) {
+#if defined(__x86_64__)
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+  switch (isa) {
+    case Isa::portable: return true;
+    case Isa::avx2: return avx2;
+    case Isa::avx512: return avx512;
+    case Isa::avx512bf16: return avx512 && __builtin_cpu_supports("avx512bf16");
+  }
+#endif
+  return isa == Isa::portable;
+}
+
+Isa best_isa() {
+  Isa best = Isa::portable;
+#define ISA(name) \
+  if (runs_here(Isa::name)) best = Isa::name;
+#include "native/cpu/isa.def"
+#undef ISA
+  return best;
+}
+
+std::string processor_name() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    if (line.rfind("model name", 0) == 0) return line.substr(line.find(':') + 2);
+  }
+  return "CPU";
+}
+
+int available_processors() {
+  int count = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
+#if defined(__linux__)
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) == 0) count = CPU_COUNT(&allowed);
+  std::ifstream file("/sys/fs/cgroup/cpu.max");
+  int64_t quota = 0, period = 0;
+  if (file >> quota >> period && quota > 0 && period > 0) {
+    count = std::min<int64_t>(count, std::max<int64_t>(1, (quota + period - 1) / period));
+  }
+#endif
+  return std::max(count, 1);
+}
+
+int64_t physical_memory() { return int64_t(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE); }
+
+}  // namespace ww::cpu

@@ -1,0 +1,91 @@
+#include "native/cpu/workers.h"
+
+#include <algorithm>
+
+#include "native/core/memory.h"
+#include "native/cpu/processor.h"
+
+namespace ww::cpu {
+
+namespace {
+
+// About a millisecond: longer than the serial gaps inside a step, shorter than anyone would notice in idle load.
+constexpr int kSpins = 20000;
+
+}  // namespace
+
+Workers::Workers(int threads) : threads_(threads), scratch_(threads + 1) {
+  for (int thread = 1; thread < threads; ++thread) helpers_.emplace_back([this, thread] { help(thread); });
+}
+
+Workers::~Workers() {
+  quit_ = true;
+  round_.fetch_add(1);
+  round_.notify_all();
+  for (std::thread& helper : helpers_) helper.join();
+  for (Block& block : scratch_) {
+    if (block.memory != nullptr) release_pages(block.memory, block.bytes);
+  }
+}
+
+void Workers::run(int64_t tasks, Task task, const void* body) {
+  if (threads_ == 1 || tasks == 1) {
+    for (int64_t t = 0; t < tasks; ++t) task(body, t, 0);
+    return;
+  }
+  task_ = task;
+  body_ = body;
+  tasks_ = tasks;
+  next_.store(0, std::memory_order_relaxed);
+  running_.store(threads_ - 1, std::memory_order_relaxed);
+  round_.fetch_add(1);
+  if (sleeping_.load() > 0) round_.notify_all();
+
+  take_tasks(0);
+  for (int spins = 0; running_.load(std::memory_order_acquire) > 0; ++spins) {
+    if (spins < kSpins) {
+      pause();
+    } else {
+      std::this_thread::yield();
+    }
+  }
+}
+
+void Workers::help(int thread) {
+  flush_denormals();
+  uint32_t seen = 0;
+  for (;;) {
+    for (int spins = 0; round_.load(std::memory_order_acquire) == seen; ++spins) {
+      if (spins < kSpins) {
+        pause();
+      } else {
+        sleeping_.fetch_add(1);
+        round_.wait(seen);
+        sleeping_.fetch_sub(1);
+      }
+    }
+    seen = round_.load(std::memory_order_acquire);
+    if (quit_) return;
+    take_tasks(thread);
+    running_.fetch_sub(1, std::memory_order_release);
+  }
+}
+
+void Workers::take_tasks(int thread) {
+  for (;;) {
+    const int64_t task = next_.fetch_add(1, std::memory_order_relaxed);
+    if (task >= tasks_) return;
+    task_(body_, task, thread);
+  }
+}
+
+void* Workers::grow(Block& block, int64_t bytes) {
+  if (bytes <= block.bytes) return block.memory;
+  if (block.memory != nullptr) release_pages(block.memory, block.bytes);
+  block = {};
+  block.memory = allocate_pages(bytes + bytes / 4);
+  block.bytes = bytes + bytes / 4;
+  return block.memory;
+}
+
+}  // namespace ww::cpu

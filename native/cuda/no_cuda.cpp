@@ -1,0 +1,19 @@
+// Linked instead of the rest of cuda/ when the addon is built without CUDA.
+#include "native/core/error.h"
+#include "native/kernels/backend.h"
+#include "native/kernels/launch.h"
+
+namespace ww::cuda {
+
+#define KERNEL(Args)                                                                      \
+  void run(const Args&, Stream&) {                                                        \
+    throw Error(ErrorCode::device, std::string(Args::kName) + ": " + missing_reason());   \
+  }
+#include "native/kernels/kernels.def"
+#undef KERNEL
+
+std::unique_ptr<Stream> make_stream(int) { throw Error(ErrorCode::device, "cuda: " + missing_reason()); }
+std::vector<DeviceInfo> devices() { return {}; }
+std::string missing_reason() { return "this build has no CUDA backend"; }
+
+}  // namespace ww::cuda

@@ -1,0 +1,18 @@
+#pragma once
+
+#include "native/kernels/adamw.h"
+#include "native/kernels/add.h"
+#include "native/kernels/bias.h"
+#include "native/kernels/cached_attention.h"
+#include "native/kernels/cast.h"
+#include "native/kernels/dpo_loss.h"
+#include "native/kernels/embedding.h"
+#include "native/kernels/fill.h"
+#include "native/kernels/flash_attention.h"
+#include "native/kernels/global_norm.h"
+#include "native/kernels/linear.h"
+#include "native/kernels/rms_norm.h"
+#include "native/kernels/rope.h"
+#include "native/kernels/segment_sum.h"
+#include "native/kernels/swiglu.h"
+#include "native/kernels/token_log_probs.h"

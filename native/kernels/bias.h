@@ -1,0 +1,34 @@
+#pragma once
+
+#include "native/core/tensor.h"
+
+namespace ww {
+
+// y[r,f] = x[r,f] + bias[f]      R = rows, F = features, t = f32 | bf16
+struct BiasForward {
+  static constexpr const char* kName = "bias_forward";
+  Tensor x, bias, y;
+
+  template <class Visitor>
+  void visit(Visitor& v) {
+    v.in("x", x, "t[R,F]");
+    v.in("bias", bias, "t[F]");
+    v.out("y", y, "t[R,F]");
+  }
+  double flops() const { return 1.0 * x.size(); }
+};
+
+// dbias[f] += sum_r dy[r,f]      summed in a fixed order
+struct BiasBackward {
+  static constexpr const char* kName = "bias_backward";
+  Tensor dy, dbias;
+
+  template <class Visitor>
+  void visit(Visitor& v) {
+    v.in("dy", dy, "t[R,F]");
+    v.acc("dbias", dbias, "f32[F]");
+  }
+  double flops() const { return 1.0 * dy.size(); }
+};
+
+}  // namespace ww

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "native/core/error.h"
+#include "native/core/tensor.h"
+
+namespace ww {
+
+// Checks one launch against the kernel's own declaration. In "t[R,C]" the dtype letter t (or s) and the axes R and C are
+// bound by the first tensor that names them; every later tensor has to agree. An axis that is a number is that number.
+class SignatureChecker {
+ public:
+  SignatureChecker(const char* kernel, DeviceKind device) : kernel_(kernel), device_(device) {}
+
+  void in(const char* name, const Tensor& t, std::string_view spec) { check(name, t, spec); }
+  void out(const char* name, const Tensor& t, std::string_view spec) { check(name, t, spec); }
+  void acc(const char* name, const Tensor& t, std::string_view spec) { check(name, t, spec); }
+  void update(const char* name, const Tensor& t, std::string_view spec) { check(name, t, spec); }
+  void scalar(const char*, float) {}
+  void scalar(const char*, int64_t) {}
+  void require(bool holds, const char* relation) const;
+
+ private:
+  struct Bound {
+    int64_t value;
+    std::string shown, from;
+  };
+
+  void check(const char* name, const Tensor& t, std::string_view spec);
+  [[noreturn]] void fail(const std::string& what) const;
+
+  const char* kernel_;
+  DeviceKind device_;
+  std::map<std::string, Bound> bound_;
+};
+
+std::string describe(const Tensor& t);  // "bf16[8192,4096]"
+
+}  // namespace ww
