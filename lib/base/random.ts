@@ -57,20 +57,29 @@ export class Random {
   }
 
   private fillBlock(index: number): void {
-    let [c0, c1, c2, c3] = [index >>> 0, Math.floor(index / 2 ** 32), 0, 0];
-    let [k0, k1] = [this.key0, this.key1];
-    for (let round = 0; round < 10; round++) {
-      const high0 = multiplyHigh(0xd2511f53, c0);
-      const low0 = Math.imul(0xd2511f53, c0);
-      const high1 = multiplyHigh(0xcd9e8d57, c2);
-      const low1 = Math.imul(0xcd9e8d57, c2);
-      [c0, c1, c2, c3] = [high1 ^ c1 ^ k0, low1, high0 ^ c3 ^ k1, low0];
-      k0 = (k0 + 0x9e3779b9) | 0;
-      k1 = (k1 + 0xbb67ae85) | 0;
-    }
-    this.block.set([c0, c1, c2, c3]);
+    const counter = [index >>> 0, Math.floor(index / 2 ** 32), 0, 0] as const;
+    this.block.set(philox4x32(counter, [this.key0, this.key1]));
     this.blockIndex = index;
   }
+}
+
+/** Ten rounds of Philox4x32: four 32-bit numbers from a counter of four and a key of two (as signed integers). */
+export function philox4x32(
+  counter: readonly [number, number, number, number],
+  key: readonly [number, number],
+): [number, number, number, number] {
+  let [c0, c1, c2, c3] = counter;
+  let [k0, k1] = key;
+  for (let round = 0; round < 10; round++) {
+    const high0 = multiplyHigh(0xd2511f53, c0);
+    const low0 = Math.imul(0xd2511f53, c0);
+    const high1 = multiplyHigh(0xcd9e8d57, c2);
+    const low1 = Math.imul(0xcd9e8d57, c2);
+    [c0, c1, c2, c3] = [high1 ^ c1 ^ k0, low1, high0 ^ c3 ^ k1, low0];
+    k0 = (k0 + 0x9e3779b9) | 0;
+    k1 = (k1 + 0xbb67ae85) | 0;
+  }
+  return [c0, c1, c2, c3];
 }
 
 /** The upper 32 bits of the 64-bit product of two unsigned 32-bit integers. */
