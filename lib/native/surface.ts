@@ -1,0 +1,55 @@
+/** What the addon exports. Handles are numbers that the addon checks; every error is a NativeError. */
+
+export type DType = "f32" | "bf16" | "i32";
+export type Role = "in" | "out" | "acc" | "update" | "scalar";
+
+/** One argument of a kernel, as native/kernels/<name>.h declares it. */
+export interface Field {
+  readonly name: string;
+  readonly role: Role;
+  /** "t[R,C]" of a tensor; "f32" or "i64" of a scalar. */
+  readonly spec: string;
+}
+
+export interface DeviceInfo {
+  readonly name: string;
+  readonly features: string;
+  readonly memoryBytes: number;
+  readonly units: number;
+}
+
+export interface SystemInfo {
+  readonly cpu: readonly DeviceInfo[];
+  /** The instruction sets that this build has and this machine runs, slowest first. */
+  readonly instructionSets: readonly string[];
+  readonly cuda: readonly DeviceInfo[];
+  /** Why `cuda` is empty. */
+  readonly cudaMissing: string;
+}
+
+export interface Surface {
+  setErrorClass(errorClass: new (code: string, message: string) => Error): void;
+  systemInfo(): SystemInfo;
+
+  createStream(device: "cpu" | "cuda", threadsOrOrdinal: number, instructionSet: string): number;
+  disposeStream(stream: number): void;
+  sync(stream: number): Promise<void>;
+
+  createArena(stream: number, bytes: number): number;
+  resetArena(arena: number): void;
+  disposeArena(arena: number): void;
+  arenaBytes(arena: number): number;
+
+  createTensor(arena: number, dtype: DType, ...dims: number[]): number;
+  viewTensor(tensor: number, firstElement: number, ...dims: number[]): number;
+  uploadTensor(tensor: number, values: Float32Array | Uint16Array | Int32Array): void;
+  readTensor(stream: number, tensor: number): Promise<ArrayBuffer>;
+
+  openFile(path: string): number;
+  closeFile(file: number): void;
+  loadTensor(tensor: number, file: number, firstByte: number, dtype: "F32" | "BF16" | "F16"): void;
+
+  readonly manifest: Readonly<Record<string, readonly Field[]>>;
+  readonly kernels: Readonly<Record<string, (stream: number, ...values: number[]) => void>>;
+  readonly flops: Readonly<Record<string, (...values: number[]) => number>>;
+}

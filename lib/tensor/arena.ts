@@ -1,0 +1,49 @@
+import { native } from "../native/load.js";
+import type { Device } from "./device.js";
+import { type DType, Tensor } from "./tensor.js";
+
+/** Tells of arenas that were forgotten rather than disposed of. A net for leaks, not a way to free memory. */
+const forgotten = new FinalizationRegistry((handle: number) => native.disposeArena(handle));
+
+/**
+ * Memory that is handed out by moving a pointer and taken back all at once. Parameters live in arenas that are never
+ * reset; the activations of a micro-batch in one that is reset when its backward pass has been enqueued.
+ */
+export class Arena implements Disposable {
+  private readonly handle: number;
+
+  /** Takes `bytes` from the device at once, and more when they are needed. */
+  constructor(
+    readonly device: Device,
+    bytes = 0,
+  ) {
+    this.handle = native.createArena(device.stream, bytes);
+    forgotten.register(this, this.handle, this);
+  }
+
+  /** Uninitialised memory: every element is to be written before it is read. */
+  empty<A extends string>(shape: readonly number[], dtype: DType): Tensor<A> {
+    return new Tensor<A>(this.device, native.createTensor(this.handle, dtype, ...shape), dtype, shape);
+  }
+
+  from<A extends string>(values: Float32Array | Int32Array, shape: readonly number[] = [values.length]): Tensor<A> {
+    const tensor = this.empty<A>(shape, values instanceof Int32Array ? "i32" : "f32");
+    tensor.upload(values);
+    return tensor;
+  }
+
+  /** Ends every tensor of this arena; using one is an error from here on. Work already enqueued is not disturbed. */
+  reset(): void {
+    native.resetArena(this.handle);
+  }
+
+  /** Bytes taken from the device. */
+  get bytes(): number {
+    return native.arenaBytes(this.handle);
+  }
+
+  [Symbol.dispose](): void {
+    forgotten.unregister(this);
+    native.disposeArena(this.handle);
+  }
+}

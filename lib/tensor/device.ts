@@ -1,0 +1,47 @@
+import { ConfigError } from "../base/errors.js";
+import { native } from "../native/load.js";
+import type { SystemInfo } from "../native/surface.js";
+
+export interface CpuOptions {
+  /** Default: `WESTWIND_THREADS`, else one for each processor that this process may use. */
+  readonly threads?: number;
+  /** One of `systemInfo().instructionSets`. Default: `WESTWIND_ISA`, else the best this machine runs. */
+  readonly instructionSet?: string;
+}
+
+/** A device and the stream that orders everything on it: calls enqueue and return, only reads and `sync` wait. */
+export class Device implements Disposable {
+  private constructor(
+    readonly kind: "cpu" | "cuda",
+    readonly stream: number,
+    readonly description: string,
+  ) {}
+
+  static cpu(options: CpuOptions = {}): Device {
+    const threads = options.threads ?? threadsFromEnvironment();
+    const instructionSet = options.instructionSet ?? process.env.WESTWIND_ISA ?? "";
+    const { cpu, instructionSets } = native.systemInfo();
+    const stream = native.createStream("cpu", threads, instructionSet);
+    const isa = instructionSet || instructionSets.at(-1);
+    return new Device("cpu", stream, `${cpu[0]?.name}, ${isa}, ${threads || cpu[0]?.units} threads`);
+  }
+
+  /** Waits until everything enqueued so far has run. Rejects with the first error, which names its kernel. */
+  sync(): Promise<void> {
+    return native.sync(this.stream);
+  }
+
+  [Symbol.dispose](): void {
+    native.disposeStream(this.stream);
+  }
+}
+
+function threadsFromEnvironment(): number {
+  const text = process.env.WESTWIND_THREADS;
+  if (text === undefined || text === "") return 0;
+  const threads = Number(text);
+  if (Number.isInteger(threads) && threads > 0) return threads;
+  throw new ConfigError("WESTWIND_THREADS", `${text}, expected a positive integer`);
+}
+
+export const systemInfo = (): SystemInfo => native.systemInfo();

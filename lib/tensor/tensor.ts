@@ -1,0 +1,64 @@
+import { native } from "../native/load.js";
+import type { DType } from "../native/surface.js";
+import type { Device } from "./device.js";
+
+export type { DType } from "../native/surface.js";
+
+declare const axes: unique symbol;
+
+export type Values = Float32Array | Uint16Array | Int32Array;
+
+/**
+ * Contiguous memory on a device, named by a handle that ends with its arena. `A` names the axes for the compiler
+ * ("T,C"); at run time it costs nothing. `in out` keeps `Tensor<"T,C">` and `Tensor<"T,F">` apart even where TypeScript
+ * would union them.
+ */
+export class Tensor<in out A extends string> {
+  declare readonly [axes]: A;
+
+  constructor(
+    readonly device: Device,
+    readonly handle: number,
+    readonly dtype: DType,
+    readonly shape: readonly number[],
+  ) {}
+
+  get size(): number {
+    return this.shape.reduce((n, dim) => n * dim, 1);
+  }
+
+  /** The same memory, or a part of it from element `first` on, under another shape. */
+  view<B extends string>(shape: readonly number[], first = 0): Tensor<B> {
+    return new Tensor<B>(this.device, native.viewTensor(this.handle, first, ...shape), this.dtype, shape);
+  }
+
+  /** Enqueues a copy of `values`: f32, bf16 as bits (Uint16Array), or i32; f32 is rounded for a bf16 tensor. */
+  upload(values: Values): void {
+    native.uploadTensor(this.handle, values);
+  }
+
+  /** The elements once everything enqueued so far has run: Float32Array, Uint16Array (bf16 bits) or Int32Array. */
+  async read(): Promise<Values> {
+    const bytes = await native.readTensor(this.device.stream, this.handle);
+    if (this.dtype === "f32") return new Float32Array(bytes);
+    return this.dtype === "bf16" ? new Uint16Array(bytes) : new Int32Array(bytes);
+  }
+
+  /** The elements as numbers, whatever the dtype. */
+  async readFloats(): Promise<Float32Array> {
+    const values = await this.read();
+    if (values instanceof Float32Array) return values;
+    if (values instanceof Int32Array) return Float32Array.from(values);
+    return new Float32Array(Uint32Array.from(values, (bits) => bits << 16).buffer);
+  }
+}
+
+/** Where only the memory matters, not its axes. */
+// biome-ignore lint/suspicious/noExplicitAny: the one place that erases the phantom axes
+export type AnyTensor = Tensor<any>;
+
+/** A weight and its gradient, both views of flat arenas. Gradients accumulate in f32 whatever the weight's dtype. */
+export interface Param<A extends string> {
+  readonly value: Tensor<A>;
+  readonly grad: Tensor<A>;
+}

@@ -1,0 +1,46 @@
+#include "native/addon/addon.h"
+#include "native/kernels/signature.h"
+
+namespace ww::addon {
+
+namespace {
+
+Napi::Value open_file(const Napi::CallbackInfo& info) {
+  auto file = std::make_shared<MappedFile>(info[0].As<Napi::String>());
+  return Napi::Number::New(info.Env(), data(info.Env()).files.insert(std::move(file)));
+}
+
+Napi::Value close_file(const Napi::CallbackInfo& info) {
+  data(info.Env()).files.remove(handle_at(info, 0));
+  return info.Env().Undefined();
+}
+
+// loadTensor(tensor, file, firstByte, "F32" | "BF16" | "F16"): enqueues the copy; the file may be closed at once.
+Napi::Value load_tensor(const Napi::CallbackInfo& info) {
+  AddonData& addon = data(info.Env());
+  const TensorEntry& entry = addon.tensor(info[0]);
+  const std::shared_ptr<MappedFile> file = addon.files.get(handle_at(info, 1));
+  const int64_t first = integer_at(info, 2);
+  const std::string name = info[3].As<Napi::String>();
+  if (name != "F32" && name != "BF16" && name != "F16") {
+    throw Error(ErrorCode::value, file->path() + ": weights of dtype " + name + ", expected F32, BF16 or F16");
+  }
+  const FileDType dtype = name == "F32" ? FileDType::f32 : name == "BF16" ? FileDType::bf16 : FileDType::f16;
+  const int64_t bytes = entry.tensor.size() * (dtype == FileDType::f32 ? 4 : 2);
+  if (first < 0 || first + bytes > file->bytes()) {
+    throw Error(ErrorCode::file, file->path() + ": " + std::to_string(file->bytes()) + " bytes, expected at least " +
+                                     std::to_string(first + bytes));
+  }
+  addon.arena(entry.arena).stream().upload(entry.tensor, file->data() + first, dtype, file);
+  return info.Env().Undefined();
+}
+
+}  // namespace
+
+void register_files(Napi::Object exports) {
+  define<open_file>(exports, "openFile");
+  define<close_file>(exports, "closeFile");
+  define<load_tensor>(exports, "loadTensor");
+}
+
+}  // namespace ww::addon

@@ -1,0 +1,142 @@
+#include <cstring>
+
+#include "native/addon/addon.h"
+#include "native/kernels/signature.h"
+
+namespace ww::addon {
+
+namespace {
+
+DType dtype_at(const Napi::CallbackInfo& info, size_t index) {
+  const std::string name = info[index].As<Napi::String>();
+  if (name == "f32") return DType::f32;
+  if (name == "bf16") return DType::bf16;
+  if (name == "i32") return DType::i32;
+  throw Error(ErrorCode::value, "dtype is " + name + ", expected f32, bf16 or i32");
+}
+
+// Reads the dimensions from argument `first` to the last.
+void read_dims(const Napi::CallbackInfo& info, size_t first, Tensor& tensor) {
+  tensor.rank = static_cast<int>(info.Length() - first);
+  if (tensor.rank < 1 || tensor.rank > Tensor::kMaxRank) {
+    throw Error(ErrorCode::shape, "a tensor has 1 to 4 axes, found " + std::to_string(tensor.rank));
+  }
+  for (int axis = 0; axis < tensor.rank; ++axis) {
+    const double dim = info[first + axis].As<Napi::Number>().DoubleValue();
+    if (!(dim >= 0 && dim < 9e15) || dim != static_cast<double>(static_cast<int64_t>(dim))) {
+      throw Error(ErrorCode::shape, "axis " + std::to_string(axis) + " is " + std::to_string(dim) +
+                                        ", expected a whole number of elements");
+    }
+    tensor.dims[axis] = static_cast<int64_t>(dim);
+  }
+}
+
+Napi::Value add_tensor(Napi::Env env, uint32_t arena_handle, const Tensor& tensor) {
+  AddonData& addon = data(env);
+  const uint32_t handle = addon.tensors.insert({tensor, arena_handle});
+  addon.arena(arena_handle).tensors.push_back(handle);
+  return Napi::Number::New(env, handle);
+}
+
+void forget_tensors(AddonData& addon, Arena& arena) {
+  for (const uint32_t handle : arena.tensors) addon.tensors.remove(handle);
+  arena.tensors.clear();
+}
+
+Napi::Value create_arena(const Napi::CallbackInfo& info) {
+  AddonData& addon = data(info.Env());
+  auto arena = std::make_shared<Arena>(addon.streams.get(handle_at(info, 0)).stream, integer_at(info, 1));
+  return Napi::Number::New(info.Env(), addon.arenas.insert(std::move(arena)));
+}
+
+Napi::Value reset_arena(const Napi::CallbackInfo& info) {
+  AddonData& addon = data(info.Env());
+  Arena& arena = addon.arena(handle_at(info, 0));
+  forget_tensors(addon, arena);
+  arena.reset();
+  return info.Env().Undefined();
+}
+
+Napi::Value dispose_arena(const Napi::CallbackInfo& info) {
+  AddonData& addon = data(info.Env());
+  forget_tensors(addon, addon.arena(handle_at(info, 0)));
+  addon.arenas.remove(handle_at(info, 0));
+  return info.Env().Undefined();
+}
+
+Napi::Value arena_bytes(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(data(info.Env()).arena(handle_at(info, 0)).bytes()));
+}
+
+// createTensor(arena, dtype, ...dims)
+Napi::Value create_tensor(const Napi::CallbackInfo& info) {
+  Arena& arena = data(info.Env()).arena(handle_at(info, 0));
+  Tensor tensor;
+  tensor.dtype = dtype_at(info, 1);
+  tensor.device = arena.stream().device();
+  read_dims(info, 2, tensor);
+  tensor.data = arena.take(tensor.bytes());
+  return add_tensor(info.Env(), handle_at(info, 0), tensor);
+}
+
+// viewTensor(tensor, firstElement, ...dims)
+Napi::Value view_tensor(const Napi::CallbackInfo& info) {
+  const TensorEntry entry = data(info.Env()).tensor(info[0]);
+  const int64_t first = integer_at(info, 1);
+  Tensor view = entry.tensor;
+  read_dims(info, 2, view);
+  if (first < 0 || first + view.size() > entry.tensor.size()) {
+    throw Error(ErrorCode::shape, "view " + describe(view) + " at element " + std::to_string(first) +
+                                      " does not lie in " + describe(entry.tensor));
+  }
+  view.data = static_cast<char*>(view.data) + first * dtype_bytes(view.dtype);
+  return add_tensor(info.Env(), entry.arena, view);
+}
+
+// uploadTensor(tensor, Float32Array | Uint16Array (bf16 bits) | Int32Array)
+Napi::Value upload_tensor(const Napi::CallbackInfo& info) {
+  AddonData& addon = data(info.Env());
+  const TensorEntry& entry = addon.tensor(info[0]);
+  const Napi::TypedArray array = info[1].As<Napi::TypedArray>();
+  const napi_typedarray_type type = array.TypedArrayType();
+  if (type != napi_float32_array && type != napi_uint16_array && type != napi_int32_array) {
+    throw Error(ErrorCode::value, "upload takes a Float32Array, a Uint16Array of bf16 bits or an Int32Array");
+  }
+  if (static_cast<int64_t>(array.ElementLength()) != entry.tensor.size()) {
+    throw Error(ErrorCode::shape, "array of " + std::to_string(array.ElementLength()) + " elements for " +
+                                      describe(entry.tensor));
+  }
+  const FileDType dtype = type == napi_float32_array  ? FileDType::f32
+                          : type == napi_uint16_array ? FileDType::bf16
+                                                      : FileDType::i32;
+  const char* bytes = static_cast<const char*>(array.ArrayBuffer().Data()) + array.ByteOffset();
+  auto copy = std::make_shared<std::vector<char>>(bytes, bytes + array.ByteLength());
+  const void* from = copy->data();
+  addon.arena(entry.arena).stream().upload(entry.tensor, from, dtype, std::move(copy));
+  return info.Env().Undefined();
+}
+
+// readTensor(stream, tensor): a promise of an ArrayBuffer with the tensor's bytes
+Napi::Value read_tensor(const Napi::CallbackInfo& info) {
+  AddonData& addon = data(info.Env());
+  StreamEntry& stream = addon.streams.get(handle_at(info, 0));
+  const Tensor& tensor = addon.tensor(info[1]).tensor;
+  const Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(info.Env(), tensor.bytes());
+  stream.stream->download(tensor, const_cast<Napi::ArrayBuffer&>(buffer).Data());
+  return when_reached(info.Env(), stream, buffer);
+}
+
+}  // namespace
+
+void register_tensors(Napi::Object exports) {
+  define<create_arena>(exports, "createArena");
+  define<reset_arena>(exports, "resetArena");
+  define<dispose_arena>(exports, "disposeArena");
+  define<arena_bytes>(exports, "arenaBytes");
+  define<create_tensor>(exports, "createTensor");
+  define<view_tensor>(exports, "viewTensor");
+  define<upload_tensor>(exports, "uploadTensor");
+  define<read_tensor>(exports, "readTensor");
+}
+
+}  // namespace ww::addon
