@@ -3,11 +3,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { ModelError } from "../../lib/base/errors.js";
-import { modelParameters, resolveWeights } from "../../lib/checkpoint/hf_names.js";
+import { resolveWeights } from "../../lib/checkpoint/resolve_weights.js";
 import type { StoredDtype } from "../../lib/checkpoint/safetensors.js";
 import { type TensorEntry, tensorBytes } from "../../lib/checkpoint/safetensors_write.js";
 import { locateWeights, writeWeights } from "../../lib/checkpoint/weights_index.js";
 import { type ModelConfig, parseModelConfig, readModelConfig } from "../../lib/model/config.js";
+import { modelParameters } from "../../lib/model/parameter_specs.js";
 
 const golden = (name: string): string => new URL(`../golden/${name}`, import.meta.url).pathname;
 const folder = mkdtempSync(join(tmpdir(), "westwind-names-"));
