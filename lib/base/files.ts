@@ -37,7 +37,8 @@ export async function writeFileAtomic(path: string, chunks: Chunks, options: { s
 /**
  * Writes a folder whole or not at all. `build` fills a hidden folder beside `path`; when it returns, every file is
  * flushed to the disk and the folder is renamed into place. A folder that is there and not empty is replaced only
- * with `replace`, and kept until the new one is complete. Throws FileError; an error of `build` passes through.
+ * with `replace`, and kept until the new one is complete. Throws FileError, also for what the system refused to `build`;
+ * any other error of `build` passes through.
  */
 export async function writeFolderAtomic(
   path: string,
@@ -62,7 +63,7 @@ export async function writeFolderAtomic(
     await attempt(moveIntoPlace(temporary, target));
   } catch (error) {
     await rm(temporary, { recursive: true, force: true });
-    throw await explain(path, error);
+    throw await explain(path, outward(error, temporary, path));
   }
   await syncFolder(dirname(target));
 }
@@ -160,6 +161,18 @@ function attempt<T>(work: Promise<T>): Promise<T> {
   return work.catch((error) => {
     throw new Refused(error);
   });
+}
+
+/** An error of a folder's builder, told of the folder that is being made and not of the hidden one. */
+function outward(error: unknown, temporary: string, path: string): unknown {
+  if (error instanceof FileError && error.path.startsWith(temporary)) {
+    const fact = error.message.slice(error.path.length + 2);
+    return new FileError(path + error.path.slice(temporary.length), fact, { cause: error });
+  }
+  const { code, syscall, message } = (error ?? {}) as NodeJS.ErrnoException;
+  if (code === undefined || syscall === undefined) return error;
+  if (/^(?:ENOSPC|EDQUOT|EFBIG)$/.test(code)) return new Refused(error as NodeJS.ErrnoException);
+  return new FileError(path, `cannot be written: ${message}; nothing was changed`, { cause: error });
 }
 
 async function explain(path: string, error: unknown, needed?: number): Promise<unknown> {

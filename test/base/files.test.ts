@@ -9,7 +9,7 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
-import { type FileHandle, open } from "node:fs/promises";
+import { copyFile, type FileHandle, open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
@@ -192,4 +192,26 @@ test("a crash between the two renames of a replacement is put right", async () =
   await recoverFolder(path);
   expect(text("result/a")).toBe("old");
   expect(readdirSync(folder)).toEqual(["result"]);
+});
+
+test("what the system refuses a builder is told of the folder being made", async () => {
+  const path = join(folder, "result");
+  const failure = (build: (temporary: string) => Promise<void>) =>
+    writeFolderAtomic(path, build).catch((error) => error);
+  const missing = await failure((temporary) => copyFile(join(folder, "none"), join(temporary, "a")));
+  expect(missing).toBeInstanceOf(FileError);
+  expect(missing.message).toMatch(/result: cannot be written: ENOENT: .*none.*; nothing was changed$/);
+
+  const nested = await failure((temporary) => writeFileAtomic(join(temporary, "none", "a"), "x"));
+  expect(nested).toBeInstanceOf(FileError);
+  expect(nested.message).toBe(`${path}/none/a: cannot be written: its folder does not exist; nothing was changed`);
+
+  const full = await failure(async () => {
+    throw Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC", syscall: "write" });
+  });
+  expect(full).toBeInstanceOf(FileError);
+  expect(full.message).toMatch(
+    /result: cannot be written: no space left on the disk: \d+ bytes free; nothing was changed$/,
+  );
+  expect(readdirSync(folder)).toEqual([]);
 });
