@@ -1,0 +1,58 @@
+import { copyFile } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { writeFileAtomic } from "../base/files.js";
+import { cast } from "../kernels/cast.js";
+import { toConfigJson } from "../model/config.js";
+import type { Llama } from "../model/llama.js";
+import { Arena } from "../tensor/arena.js";
+import type { AnyTensor } from "../tensor/tensor.js";
+import type { TensorEntry } from "./safetensors_write.js";
+import { writeWeights } from "./weights_index.js";
+
+export interface SaveModelOptions {
+  /** What the weights are stored as; default the model's own dtype. */
+  readonly dtype?: "f32" | "bf16";
+  /** Files to put beside the weights: the tokenizer's. */
+  readonly files?: readonly string[];
+  /** The text of generation_config.json; default the token ids of the config. */
+  readonly generationConfig?: string;
+}
+
+/** Writes weights, config and tokenizer into `folder` as transformers, vLLM and llama.cpp read them. */
+export async function saveModel(model: Llama, folder: string, options: SaveModelOptions = {}): Promise<void> {
+  const dtype = options.dtype ?? (model.parameters.dtype as "f32" | "bf16");
+  for (const file of options.files ?? []) await copyFile(file, join(folder, basename(file)));
+  const generation = options.generationConfig ?? defaultGenerationConfig(model);
+  await writeFileAtomic(join(folder, "generation_config.json"), generation);
+  await writeFileAtomic(
+    join(folder, "config.json"),
+    toConfigJson(model.config, dtype === "f32" ? "float32" : "bfloat16"),
+  );
+  await writeWeights(folder, modelEntries(model, dtype));
+}
+
+function modelEntries({ parameters }: Llama, dtype: "f32" | "bf16"): TensorEntry[] {
+  return parameters.specs.map(({ name, shape }) => tensorEntry(name, shape, parameters.get(name).value, dtype));
+}
+
+/** A tensor to be written as `dtype`, read from the device when its turn comes. */
+export function tensorEntry(
+  name: string,
+  shape: readonly number[],
+  tensor: AnyTensor,
+  dtype: "f32" | "bf16",
+): TensorEntry {
+  const data = async (): Promise<Uint8Array> => {
+    using arena = new Arena(tensor.device);
+    const flat = tensor.view<"N">([tensor.size]);
+    const values = await (tensor.dtype === dtype ? flat : cast(arena.empty<"N">([tensor.size], dtype), flat)).read();
+    return new Uint8Array(values.buffer);
+  };
+  return { name, shape, dtype: dtype === "f32" ? "F32" : "BF16", data };
+}
+
+function defaultGenerationConfig({ config }: Llama): string {
+  const ids = { bos_token_id: config.bosTokenId, eos_token_id: config.eosTokenId, pad_token_id: config.padTokenId };
+  const given = Object.entries(ids).filter(([, id]) => id !== null);
+  return `${JSON.stringify(Object.fromEntries(given), null, 2)}\n`;
+}

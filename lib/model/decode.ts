@@ -1,0 +1,57 @@
+import { add } from "../kernels/add.js";
+import { cachedAttention } from "../kernels/cached_attention.js";
+import { embedding } from "../kernels/embedding.js";
+import { linear } from "../kernels/linear.js";
+import type { Arena } from "../tensor/arena.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { type PackedTokens, uploadInput } from "./input.js";
+import type { KvCache } from "./kv_cache.js";
+import type { Llama } from "./llama.js";
+
+// B = sequences, T = packed tokens, C = hidden size, V = vocabulary
+
+/** Runs whole prompts, keeps their keys and values at `slots`, and returns the logits behind the tokens `rows`. */
+export function prefill(
+  model: Llama,
+  arena: Arena,
+  cache: KvCache,
+  prompts: PackedTokens & { readonly slots: Int32Array; readonly rows: Int32Array },
+): Tensor<"B,V"> {
+  const { hidden, saved } = model.forward(arena, uploadInput(arena, prompts));
+  const slots = arena.from<"T">(prompts.slots);
+  saved.blocks.forEach((block, layer) => {
+    cache.write(layer, block.attention.attention.qkv, slots);
+  });
+  return linear(arena, embedding(arena, arena.from<"B">(prompts.rows), hidden), model.head.value);
+}
+
+/** Where the next token of each sequence goes. Sequence b's keys lie at slots [begins[b], begins[b] + lengths[b]). */
+export interface DecodeStep {
+  readonly tokens: Int32Array; // [B]
+  readonly begins: Int32Array; // [B]
+  readonly lengths: Int32Array; // [B], the new token included; its position is one less
+}
+
+/** Runs one new token per sequence over the cache, into which it is put, and returns the logits behind it. */
+export function decode(model: Llama, arena: Arena, cache: KvCache, step: DecodeStep): Tensor<"B,V"> {
+  const { config, rotation } = model;
+  const positions = arena.from<"T">(step.lengths.map((length) => length - 1));
+  const slots = arena.from<"T">(step.begins.map((begin, b) => begin + step.lengths[b]! - 1));
+  const begins = arena.from<"B">(step.begins);
+  const lengths = arena.from<"B">(step.lengths);
+  const options = {
+    numHeads: config.numHeads,
+    scale: 1 / Math.sqrt(config.headSize),
+    window: config.slidingWindow ?? 0,
+  };
+
+  let x = embedding(arena, arena.from<"T">(step.tokens), model.embedding.value);
+  model.blocks.forEach((block, layer) => {
+    const qkv = block.attention.project(arena, block.inputNorm.forward(arena, x).y, positions, rotation);
+    cache.write(layer, qkv, slots);
+    const heads = cachedAttention(arena, qkv, cache.layer(layer), { begins, lengths }, options);
+    const h = add(arena, x, block.attention.mix(arena, heads));
+    x = add(arena, h, block.mlp.forward(arena, block.postAttentionNorm.forward(arena, h).y).y);
+  });
+  return linear(arena, model.norm.forward(arena, x).y.view<"B,C">(x.shape), model.head.value);
+}

@@ -1,0 +1,152 @@
+import type { TokenPair } from "../data/encode.js";
+import { type PackedBatch, packPairs } from "../data/pack.js";
+import { dpoLoss } from "../kernels/dpo_loss.js";
+import { segmentSum, segmentSumBackward } from "../kernels/segment_sum.js";
+import { type TokenLogProbs, tokenLogProbs, tokenLogProbsBackward } from "../kernels/token_log_probs.js";
+import { uploadInput } from "../model/input.js";
+import type { Llama, LlamaSaved } from "../model/llama.js";
+import { Arena } from "../tensor/arena.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { Metrics, merged, sumOf } from "./metrics.js";
+import type { Task } from "./task.js";
+
+// N = labels, P = pairs, S = 2 P sequences: the chosen answers, then the rejected ones
+
+/** A pair and what the frozen model gives its answers, as sums over their tokens. */
+export interface ReferencedPair extends TokenPair {
+  readonly refChosen: number;
+  readonly refRejected: number;
+}
+
+export interface DpoOptions {
+  readonly beta: number;
+  readonly labelSmoothing: number;
+  /** Bounds the tokens that go through the model at once; it changes memory and speed, not the result. */
+  readonly tokenBudget: number;
+}
+
+interface Forward {
+  readonly saved: LlamaSaved;
+  readonly head: TokenLogProbs;
+  readonly segments: Tensor<"N">;
+  readonly sums: Tensor<"S">;
+}
+
+/** Direct preference optimisation against log-probabilities of the frozen model that were computed before. */
+export class DpoTask implements Task<ReferencedPair>, Disposable {
+  private readonly arena: Arena;
+
+  constructor(
+    private readonly model: Llama,
+    private readonly options: DpoOptions,
+  ) {
+    this.arena = new Arena(model.device);
+  }
+
+  count(rows: readonly ReferencedPair[]): number {
+    return rows.length;
+  }
+
+  countTokens(rows: readonly ReferencedPair[]): number {
+    return rows.reduce((n, { prompt, chosen, rejected }) => n + 2 * prompt.length + chosen.length + rejected.length, 0);
+  }
+
+  async forwardBackward(rows: readonly ReferencedPair[], scale: number): Promise<Metrics> {
+    const batches = packPairs(rows, this.options);
+    return merged(
+      batches.map((batch) => {
+        const { arena, model } = this;
+        const forward = this.run(batch);
+        const loss = this.loss(batch, rows, forward.sums, scale);
+
+        const dlogProbs = segmentSumBackward(arena, loss.dpolicy, forward.segments);
+        const dhidden = tokenLogProbsBackward(arena, dlogProbs, forward.head.saved, model.head.grad);
+        model.backward(arena, dhidden, forward.saved);
+        return this.finish(batch, forward, loss);
+      }),
+    );
+  }
+
+  async forward(rows: readonly ReferencedPair[]): Promise<Metrics> {
+    const batches = packPairs(rows, this.options);
+    return merged(
+      batches.map((batch) => {
+        const forward = this.run(batch);
+        return this.finish(batch, forward, this.loss(batch, rows, forward.sums, 0));
+      }),
+    );
+  }
+
+  /** Summed log-probabilities of both answers of every pair under the model as it is, for use as the reference. */
+  async logProbs(pairs: readonly TokenPair[]): Promise<{ refChosen: number; refRejected: number }[]> {
+    const result: { refChosen: number; refRejected: number }[] = new Array(pairs.length);
+    const reads = packPairs(pairs, this.options).map(async (batch) => {
+      const reading = this.run(batch).sums.readFloats();
+      this.arena.reset();
+      const sums = await reading;
+      const P = batch.items.length;
+      batch.items.forEach((item, p) => {
+        result[item] = { refChosen: sums[p]!, refRejected: sums[P + p]! };
+      });
+    });
+    await Promise.all(reads);
+    return result;
+  }
+
+  private run(batch: PackedBatch): Forward {
+    const { arena, model } = this;
+    const { hidden, saved } = model.forward(arena, uploadInput(arena, batch));
+    const head = tokenLogProbs(arena, hidden, model.head.value, arena.from(batch.rows), arena.from(batch.labels));
+    const segments = arena.from<"N">(batch.sequences);
+    const sums = segmentSum(arena, head.logProbs, segments, batch.numSequences).view<"S">([batch.numSequences]);
+    return { saved, head, segments, sums };
+  }
+
+  private loss(batch: PackedBatch, rows: readonly ReferencedPair[], sums: Tensor<"S">, gradScale: number) {
+    const P = batch.items.length;
+    const { beta, labelSmoothing } = this.options;
+    const reference = new Float32Array(2 * P);
+    batch.items.forEach((item, p) => {
+      reference[p] = rows[item]!.refChosen;
+      reference[P + p] = rows[item]!.refRejected;
+    });
+    return dpoLoss(this.arena, sums, this.arena.from<"S">(reference), { beta, labelSmoothing, gradScale });
+  }
+
+  /** Enqueues the reading of what the metrics need, then gives the activations' memory back. */
+  private finish(batch: PackedBatch, { head, sums }: Forward, loss: ReturnType<typeof dpoLoss>): Promise<Metrics> {
+    const reads = [loss.loss, loss.chosenReward, loss.rejectedReward, sums, head.entropy, head.correct].map((tensor) =>
+      tensor.readFloats(),
+    );
+    this.arena.reset(); // while the device still works: whatever reuses this memory is enqueued behind it
+    return Promise.all(reads).then(([losses, chosen, rejected, logProbs, entropy, correct]) => {
+      const P = batch.items.length;
+      const metrics = new Metrics();
+      metrics.add("loss", sumOf(losses!), P);
+      metrics.add("entropy", sumOf(entropy!), batch.labels.length);
+      let numChosen = 0;
+      let numCorrect = 0;
+      batch.sequences.forEach((sequence, n) => {
+        if (sequence >= P) return;
+        numChosen++;
+        numCorrect += correct![n]!;
+      });
+      metrics.add("mean_token_accuracy", numCorrect, numChosen);
+      metrics.add("rewards/chosen", sumOf(chosen!), P);
+      metrics.add("rewards/rejected", sumOf(rejected!), P);
+      metrics.add(
+        "rewards/accuracies",
+        chosen!.reduce((n, reward, p) => n + Number(reward > rejected![p]!), 0),
+        P,
+      );
+      metrics.add("rewards/margins", sumOf(chosen!) - sumOf(rejected!), P);
+      metrics.add("logps/chosen", sumOf(logProbs!, 0, P), P);
+      metrics.add("logps/rejected", sumOf(logProbs!, P), P);
+      return metrics;
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.arena[Symbol.dispose]();
+  }
+}

@@ -1,0 +1,77 @@
+import type { TokenSequence } from "../data/encode.js";
+import { type PackedBatch, packSequences } from "../data/pack.js";
+import { fill } from "../kernels/fill.js";
+import { type TokenLogProbs, tokenLogProbs, tokenLogProbsBackward } from "../kernels/token_log_probs.js";
+import { uploadInput } from "../model/input.js";
+import type { Llama } from "../model/llama.js";
+import { Arena } from "../tensor/arena.js";
+import { Metrics, merged, sumOf } from "./metrics.js";
+import type { Task } from "./task.js";
+
+/** Supervised fine-tuning: the cross-entropy of the trainable tokens, each given those before it. */
+export class SftTask implements Task<TokenSequence>, Disposable {
+  private readonly arena: Arena;
+
+  /** `tokenBudget` bounds the tokens that go through the model at once; it changes memory and speed, not the result. */
+  constructor(
+    private readonly model: Llama,
+    private readonly tokenBudget: number,
+  ) {
+    this.arena = new Arena(model.device);
+  }
+
+  count(rows: readonly TokenSequence[]): number {
+    return rows.reduce((n, { trainable }) => n + sumOf(trainable, 1), 0);
+  }
+
+  countTokens(rows: readonly TokenSequence[]): number {
+    return rows.reduce((n, { ids }) => n + ids.length, 0);
+  }
+
+  async forwardBackward(rows: readonly TokenSequence[], scale: number): Promise<Metrics> {
+    return merged(
+      packSequences(rows, { tokenBudget: this.tokenBudget }).map((batch) => {
+        const { arena, model } = this;
+        const { hidden, saved } = model.forward(arena, uploadInput(arena, batch));
+        const rowsTensor = arena.from<"N">(batch.rows);
+        const labels = arena.from<"N">(batch.labels);
+        const head = tokenLogProbs(arena, hidden, model.head.value, rowsTensor, labels);
+
+        const dlogProbs = fill(arena.empty<"N">([batch.rows.length], "f32"), -scale);
+        const dhidden = tokenLogProbsBackward(arena, dlogProbs, head.saved, model.head.grad);
+        model.backward(arena, dhidden, saved);
+        return this.finish(batch, head);
+      }),
+    );
+  }
+
+  async forward(rows: readonly TokenSequence[]): Promise<Metrics> {
+    return merged(
+      packSequences(rows, { tokenBudget: this.tokenBudget }).map((batch) => {
+        const { arena, model } = this;
+        const { hidden } = model.forward(arena, uploadInput(arena, batch));
+        const rowsTensor = arena.from<"N">(batch.rows);
+        const labels = arena.from<"N">(batch.labels);
+        return this.finish(batch, tokenLogProbs(arena, hidden, model.head.value, rowsTensor, labels));
+      }),
+    );
+  }
+
+  /** Enqueues the reading of what the metrics need, then gives the activations' memory back. */
+  private finish(batch: PackedBatch, head: TokenLogProbs): Promise<Metrics> {
+    const reads = [head.logProbs, head.entropy, head.correct].map((tensor) => tensor.readFloats());
+    this.arena.reset(); // while the device still works: whatever reuses this memory is enqueued behind it
+    return Promise.all(reads).then(([logProbs, entropy, correct]) => {
+      const metrics = new Metrics();
+      const labels = batch.labels.length;
+      metrics.add("loss", -sumOf(logProbs!), labels);
+      metrics.add("entropy", sumOf(entropy!), labels);
+      metrics.add("mean_token_accuracy", sumOf(correct!), labels);
+      return metrics;
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.arena[Symbol.dispose]();
+  }
+}
