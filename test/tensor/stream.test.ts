@@ -1,0 +1,114 @@
+import { expect, test } from "vitest";
+
+import { call } from "../../lib/kernels/call.js";
+import { NativeError, native } from "../../lib/native/load.js";
+import { Arena } from "../../lib/tensor/arena.js";
+import { Device } from "../../lib/tensor/device.js";
+
+/** The code of the error that `body` throws or rejects with. */
+async function codeOf(body: () => unknown): Promise<string> {
+  try {
+    await body();
+  } catch (error) {
+    expect(error).toBeInstanceOf(NativeError);
+    return (error as NativeError).code;
+  }
+  return "no error";
+}
+
+test("work runs in the order it was enqueued, while the event loop goes on", async () => {
+  using device = Device.cpu({ threads: 2 });
+  using arena = new Arena(device);
+  const n = 1 << 20;
+  const one = arena.from<"R,C">(new Float32Array(n).fill(1), [1, n]);
+  const sum = arena.from<"R,C">(new Float32Array(n), [1, n]);
+
+  const started = performance.now();
+  for (let i = 0; i < 200; i++) call("add", { a: sum, b: one, y: sum });
+  const enqueued = performance.now() - started;
+  const result = sum.readFloats();
+  let turns = 0;
+  const ticker = setInterval(() => turns++, 1);
+  const values = await result;
+  const ran = performance.now() - started;
+  clearInterval(ticker);
+
+  expect([values[0], values[n - 1]]).toEqual([200, 200]);
+  expect(enqueued).toBeLessThan(ran / 2);
+  expect(turns).toBeGreaterThan(0);
+});
+
+test("an error on the stream stays, names what failed, and reaches every later wait", async () => {
+  using device = Device.cpu({ threads: 1 });
+  using arena = new Arena(device);
+  const x = arena.empty<"R,C">([1, 4], "f32");
+  x.upload(new Float32Array([1, 2, 3, 4]));
+  expect([...(await x.readFloats())]).toEqual([1, 2, 3, 4]);
+
+  native.uploadTensor(x.handle, new Int32Array(4));
+  await expect(device.sync()).rejects.toThrow("upload: integers cannot fill a tensor of floating-point numbers");
+  x.upload(new Float32Array(4));
+  await expect(x.read()).rejects.toThrow(/^upload: integers/);
+  expect(await codeOf(() => device.sync())).toBe("ERR_VALUE");
+});
+
+test("handles end with their arena, and a slot's next owner has another", async () => {
+  using device = Device.cpu({ threads: 1 });
+  const arena = new Arena(device);
+  const before = arena.empty<"R,C">([2, 2], "f32");
+  arena.reset();
+  const after = arena.empty<"R,C">([2, 2], "f32");
+  expect(after.handle).not.toBe(before.handle);
+  expect(await codeOf(() => before.read())).toBe("ERR_DISPOSED");
+  expect(await codeOf(() => call("add", { a: after, b: before, y: after }))).toBe("ERR_DISPOSED");
+  arena[Symbol.dispose]();
+  expect(await codeOf(() => after.upload(new Float32Array(4)))).toBe("ERR_DISPOSED");
+  expect(await codeOf(() => arena.empty([1], "f32"))).toBe("ERR_DISPOSED");
+});
+
+test("an arena that repeats its step takes no more memory", () => {
+  using device = Device.cpu({ threads: 1 });
+  using arena = new Arena(device);
+  const step = () => {
+    for (let i = 1; i < 50; i++)
+      arena.empty(
+        ["R", "C"].map(() => 10 * i),
+        "f32",
+      );
+    arena.reset();
+  };
+  step();
+  const bytes = arena.bytes;
+  step();
+  step();
+  expect(arena.bytes).toBe(bytes);
+});
+
+test("views share memory and stay inside it", async () => {
+  using device = Device.cpu({ threads: 1 });
+  using arena = new Arena(device);
+  const x = arena.from<"N">(Float32Array.from([0, 1, 2, 3, 4, 5]));
+  expect([...(await x.view([2, 2], 1).readFloats())]).toEqual([1, 2, 3, 4]);
+  expect(() => x.view([2, 2], 3)).toThrow("view f32[2,2] at element 3 does not lie in f32[6]");
+  expect(() => x.view([-1])).toThrow("axis 0 is -1");
+});
+
+test("bf16 tensors round what is uploaded to nearest even", async () => {
+  using device = Device.cpu({ threads: 1 });
+  using arena = new Arena(device);
+  const x = arena.empty<"N">([4], "bf16");
+  x.upload(Float32Array.from([1, 1 + 2 ** -8, 1 + 3 * 2 ** -8, Number.NaN]));
+  expect([...(await x.readFloats())]).toEqual([1, 1, 1 + 2 ** -6, Number.NaN]);
+});
+
+test("memory that the system refuses is an error with the size", async () => {
+  using device = Device.cpu({ threads: 1 });
+  expect(await codeOf(() => new Arena(device, 2 ** 52))).toBe("ERR_OUT_OF_MEMORY");
+  expect(() => new Arena(device, 2 ** 52)).toThrow(/refused 4503599627370496 bytes/);
+});
+
+test("an unknown instruction set is named with those that there are", () => {
+  expect(() => Device.cpu({ instructionSet: "mmx" })).toThrow(
+    /instruction set mmx: expected one this machine runs: portable/,
+  );
+});
