@@ -1,0 +1,275 @@
+#pragma once
+
+// What attention on the CPU is built from. A panel is two vectors of queries, one query to a lane: scores, softmax and
+// sums over keys then need no reduction across lanes, and no head size leaves lanes idle. Keys and values are read as
+// scalars, so they are only widened, never transposed.
+
+#include "native/cpu/simd.h"
+
+namespace ww::cpu::WW_ISA {
+
+constexpr int kPanel = 2 * kLanes;
+constexpr int kTileRows = kVectorBytes == 64 ? 12 : 6;  // with two vectors each, the sums fill 3/4 of the registers
+
+constexpr int kHalfLanes = kLanes >= 8 ? kLanes / 2 : kLanes;
+typedef float HalfWidthVec __attribute__((vector_size(4 * kHalfLanes)));
+
+// 2^x within 3e-7 for x below 127, exactly 0 below -126, so that -inf is a hidden score.
+WW_INLINE Vec exp2_or_zero(Vec x) {
+  const Vec magic = splat(12582912.0f);  // 1.5 * 2^23: adding it leaves round(x) in the low bits
+  const Vec shifted = x + magic;
+  const Vec r = x - (shifted - magic);
+  Vec p = splat(1.32647273e-3f);
+  p = p * r + 9.67151299e-3f;
+  p = p * r + 5.55073358e-2f;
+  p = p * r + 2.40222424e-1f;
+  p = p * r + 6.93147004e-1f;
+  p = p * r + 1.0f;
+  const Vec power =
+      __builtin_bit_cast(Vec, __builtin_bit_cast(IntVec, p) + (__builtin_bit_cast(IntVec, shifted) << 23));
+  return x < -126.0f ? zero() : power;
+}
+
+// ln x for normal x > 0; the series of Cephes' logf.
+WW_INLINE Vec log_of_positive(Vec x) {
+  const IntVec bits = __builtin_bit_cast(IntVec, x) - 0x3f3504f3;  // 1 / sqrt 2: the rest lies in [1 / sqrt 2, sqrt 2)
+  const Vec exponent = __builtin_convertvector(bits >> 23, Vec);
+  const Vec r = __builtin_bit_cast(Vec, (bits & 0x7fffff) + 0x3f3504f3) - 1.0f;
+  Vec p = splat(7.0376836292e-2f);
+  p = p * r - 1.1514610310e-1f;
+  p = p * r + 1.1676998740e-1f;
+  p = p * r - 1.2420140846e-1f;
+  p = p * r + 1.4249322787e-1f;
+  p = p * r - 1.6668057665e-1f;
+  p = p * r + 2.0000714765e-1f;
+  p = p * r - 2.4999993993e-1f;
+  p = p * r + 3.3333331174e-1f;
+  return exponent * 0.693147181f + (r + r * r * (p * r - 0.5f));
+}
+
+// Cuts scratch memory into arrays, each on a cache line of its own; from nullptr it only counts.
+class Pieces {
+ public:
+  explicit Pieces(void* memory) : begin_(static_cast<char*>(memory)), next_(begin_) {}
+
+  template <class T>
+  T* take(int64_t count) {
+    char* piece = next_;
+    next_ += round_up(count * static_cast<int64_t>(sizeof(T)), 64);
+    return reinterpret_cast<T*>(piece);
+  }
+  int64_t bytes() const { return next_ - begin_; }
+
+ private:
+  char *begin_, *next_;
+};
+
+template <int... I>
+struct LaneNumbers {};
+template <int kCount, int... I>
+struct LanesUpTo : LanesUpTo<kCount - 1, kCount - 1, I...> {};
+template <int... I>
+struct LanesUpTo<0, I...> {
+  using Numbers = LaneNumbers<I...>;
+};
+
+// Of the 2 x 2 blocks of kBlock lanes that rows a and b form, the low or high half of each row and of the other's.
+template <int kBlock, bool kHigh, int... I>
+WW_INLINE Vec interleave(Vec a, Vec b, LaneNumbers<I...>) {
+#if defined(__clang__)
+  return __builtin_shufflevector(a, b, (I & kBlock ? kLanes + I - (kHigh ? 0 : kBlock) : I + (kHigh ? kBlock : 0))...);
+#else
+  return __builtin_shuffle(a, b,
+                           IntVec{(I & kBlock ? kLanes + I - (kHigh ? 0 : kBlock) : I + (kHigh ? kBlock : 0))...});
+#endif
+}
+
+template <int kBlock = 1>
+WW_INLINE void transpose(Vec (&rows)[kLanes]) {
+  if constexpr (kBlock < kLanes) {
+    constexpr typename LanesUpTo<kLanes>::Numbers lanes;
+#pragma GCC unroll 16
+    for (int i = 0; i < kLanes; ++i) {
+      if (i & kBlock) continue;
+      const Vec a = rows[i], b = rows[i + kBlock];
+      rows[i] = interleave<kBlock, false>(a, b, lanes);
+      rows[i + kBlock] = interleave<kBlock, true>(a, b, lanes);
+    }
+    transpose<2 * kBlock>(rows);
+  }
+}
+
+// Lane i is the sum of rows[i].
+template <int kBlock = 1>
+WW_INLINE Vec sum_each(Vec (&rows)[kLanes]) {
+  if constexpr (kBlock < kLanes) {
+    constexpr typename LanesUpTo<kLanes>::Numbers lanes;
+#pragma GCC unroll 16
+    for (int i = 0; i < kLanes; i += 2 * kBlock) {
+      const Vec a = rows[i], b = rows[i + kBlock];
+      rows[i] = interleave<kBlock, false>(a, b, lanes) + interleave<kBlock, true>(a, b, lanes);
+    }
+    return sum_each<2 * kBlock>(rows);
+  } else {
+    return rows[0];
+  }
+}
+
+// Lanes from n on hold anything: what follows in the tensor that ends at `end`, if there is enough of it.
+template <class T>
+WW_INLINE Vec load_some(const T* from, int64_t n, const T* end) {
+  return end - from >= kLanes ? load(from) : load_first(from, n);
+}
+template <class T>
+WW_INLINE void store_some(T* to, Vec v, int64_t n) {
+  if (n >= kLanes) return store(to, v);
+  if (n != kHalfLanes) return store_first(to, v, n);
+  T lanes[kLanes];
+  store(lanes, v);
+  __builtin_memcpy(static_cast<void*>(to), lanes, kHalfLanes * sizeof(T));
+}
+
+// `rows` heads of `columns` channels in a tensor that ends at `end`, `stride` elements apart.
+template <class T>
+struct Heads {
+  T* first;
+  int64_t stride, rows, columns;
+  T* end;
+};
+
+// to[r * ld + c] = from[r, c] * factor. Writes up to kLanes numbers beyond the last.
+template <class T>
+void pack_rows(const Heads<const T>& from, float factor, float* to, int64_t ld) {
+  for (int64_t r = 0; r < from.rows; ++r) {
+    const T* row = from.first + r * from.stride;
+    for (int64_t c = 0; c < from.columns; c += kLanes) {
+      store(to + r * ld + c, load_some(row + c, from.columns - c, from.end) * factor);
+    }
+  }
+}
+
+// to[c * kPanel + r] = from[r, c] * factor for a panel of queries; lanes without a query are 0.
+template <class T>
+void pack_panel(const Heads<const T>& from, float factor, float* to) {
+  for (int64_t r = 0; r < from.rows; r += kLanes) {
+    for (int64_t c = 0; c < from.columns; c += kLanes) {
+      const int64_t n = min(kLanes, from.columns - c);
+      Vec tile[kLanes];
+      for (int64_t i = 0; i < kLanes; ++i) {
+        const T* row = from.first + (r + i) * from.stride + c;
+        tile[i] = r + i < from.rows ? load_some(row, n, from.end) * factor : zero();
+      }
+      transpose(tile);
+      for (int64_t i = 0; i < n; ++i) store(to + (c + i) * kPanel + r, tile[i]);
+    }
+  }
+}
+
+// to[r, c] = from[c * kPanel + r] * factors[r]
+template <class T>
+void unpack_panel(const float* from, const float* factors, const Heads<T>& to) {
+  for (int64_t r = 0; r < to.rows; r += kLanes) {
+    const Vec factor = load(factors + r);
+    for (int64_t c = 0; c < to.columns; c += kLanes) {
+      const int64_t n = min(kLanes, to.columns - c);
+      Vec tile[kLanes];
+      for (int64_t i = 0; i < kLanes; ++i) tile[i] = i < n ? load(from + (c + i) * kPanel + r) * factor : zero();
+      transpose(tile);
+      const int64_t rows = min(kLanes, to.rows - r);
+      for (int64_t i = 0; i < rows; ++i) store_some(to.first + (r + i) * to.stride + c, tile[i], n);
+    }
+  }
+}
+
+// to[r, c] = from[r * ld + c]
+template <class T>
+void unpack_rows(const float* from, int64_t ld, const Heads<T>& to) {
+  for (int64_t r = 0; r < to.rows; ++r) {
+    for (int64_t c = 0; c < to.columns; c += kLanes) {
+      store_some(to.first + r * to.stride + c, load(from + r * ld + c), to.columns - c);
+    }
+  }
+}
+
+// c[i][:] += sum_k a(i, k) * b[k][:], or = if not `add`, where a(i, k) is a[i * lda + k], or a[k * lda + i] by columns.
+struct Product {
+  int64_t rows, depth;
+  const float* a;
+  int64_t lda;
+  const float* b;
+  int64_t ldb;
+  float* c;
+  int64_t ldc;
+  bool add;
+};
+
+enum class By { rows, columns };
+
+template <By kBy, class V, int kVectors, int kRows>
+__attribute__((noinline)) void multiply_tile(const Product& p, const float* a, float* c) {
+  constexpr int64_t kWidth = sizeof(V) / sizeof(float);
+  V sums[kRows][kVectors] = {};
+  const float* b = p.b;
+  const int64_t depth = p.depth, lda = p.lda, ldb = p.ldb, ldc = p.ldc;
+  const bool add = p.add;
+  for (int64_t k = 0; k < depth; ++k) {
+    V row[kVectors];
+#pragma GCC unroll 2
+    for (int j = 0; j < kVectors; ++j) __builtin_memcpy(&row[j], b + j * kWidth, sizeof(V));
+#pragma GCC unroll 12
+    for (int i = 0; i < kRows; ++i) {
+      const float scalar = kBy == By::rows ? a[i * lda] : a[i];
+#pragma GCC unroll 2
+      for (int j = 0; j < kVectors; ++j) sums[i][j] += scalar * row[j];
+    }
+    a += kBy == By::rows ? 1 : lda;
+    b += ldb;
+  }
+#pragma GCC unroll 12
+  for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 2
+    for (int j = 0; j < kVectors; ++j) {
+      float* to = c + i * ldc + j * kWidth;
+      V total = sums[i][j];
+      if (add) {
+        V before;
+        __builtin_memcpy(&before, to, sizeof(V));
+        total += before;
+      }
+      __builtin_memcpy(to, &total, sizeof(V));
+    }
+  }
+}
+
+template <By kBy, class V, int kVectors, int kRows = kTileRows>
+WW_INLINE void multiply_rows(int64_t rows, const Product& p, const float* a, float* c) {
+  if (rows == kRows) return multiply_tile<kBy, V, kVectors, kRows>(p, a, c);
+  if constexpr (kRows > 1) multiply_rows<kBy, V, kVectors, kRows - 1>(rows, p, a, c);
+}
+
+// The rows in equal shares: 64 are 4 x 11 + 2 x 10, not 5 x 12 + 4.
+template <By kBy, class V, int kVectors>
+void multiply(const Product& p) {
+  const int64_t shares = ceil_div(p.rows, kTileRows);
+  for (int64_t share = 0; share < shares; ++share) {
+    const int64_t first = p.rows * share / shares, next = p.rows * (share + 1) / shares;
+    multiply_rows<kBy, V, kVectors>(next - first, p, p.a + first * (kBy == By::rows ? p.lda : 1), p.c + first * p.ldc);
+  }
+}
+
+// Channels in lanes: this many of them are stored, the last ones of D in half a vector if they fit.
+WW_INLINE int64_t padded_channels(int64_t D) { return round_up(D, kHalfLanes); }
+
+template <By kBy>
+void multiply_channels(Product p, int64_t padded) {
+  const auto advance = [&](int64_t lanes) {
+    p.b += lanes;
+    p.c += lanes;
+    padded -= lanes;
+  };
+  for (; padded >= 2 * kLanes; advance(2 * kLanes)) multiply<kBy, Vec, 2>(p);
+  for (; padded >= kLanes; advance(kLanes)) multiply<kBy, Vec, 1>(p);
+  if (padded > 0) multiply<kBy, HalfWidthVec, 1>(p);
+}
+
+}  // namespace ww::cpu::WW_ISA

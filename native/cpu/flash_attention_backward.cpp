@@ -1,0 +1,293 @@
+#include "native/cpu/attention_mask.h"
+#include "native/kernels/flash_attention.h"
+
+namespace ww::cpu::WW_ISA {
+
+namespace {
+
+constexpr int64_t kQueryBlock = 64;
+constexpr int64_t kMaxPanels = kQueryBlock / kPanel;
+constexpr int64_t kMaxChunks = 8;  // of a span: bounds the partial dq to 4.5 times their sum
+constexpr float kLog2E = 1.44269504f;
+
+// Keys of one span. A task is a chunk of one key/value head: it owns dk and dv, and its share of dq, which is dq itself
+// where a span is one chunk and is added to the others', in the order of the chunks, where it is not.
+struct KeyChunk {
+  int64_t begin, end;
+  const Span* span;
+  int64_t first_row, num_chunks;  // in the partial dq; of the span
+};
+
+struct Scratch {
+  float *keys, *values;          // [chunk, D]
+  float *dkeys, *dvalues;        // [chunk, padded]
+  float *q_rows, *dy_rows;       // [kQueryBlock, padded]
+  float *q, *dy, *dq;            // [kMaxPanels, D, kPanel]
+  float *p, *ds;                 // [kKeyBlock, kQueryBlock]
+  float *lse, *delta, *factors;  // [kQueryBlock], lse in units of ln 2
+  PanelQueries* panels;          // [kMaxPanels]
+  int64_t bytes;
+
+  Scratch(void* memory, int64_t chunk, int64_t D) {
+    const int64_t padded = padded_channels(D);
+    Pieces pieces(memory);
+    keys = pieces.take<float>(chunk * D + kLanes);
+    values = pieces.take<float>(chunk * D + kLanes);
+    dkeys = pieces.take<float>(chunk * padded + kLanes);
+    dvalues = pieces.take<float>(chunk * padded + kLanes);
+    q_rows = pieces.take<float>(kQueryBlock * padded + kLanes);
+    dy_rows = pieces.take<float>(kQueryBlock * padded + kLanes);
+    q = pieces.take<float>(kMaxPanels * D * kPanel);
+    dy = pieces.take<float>(kMaxPanels * D * kPanel);
+    dq = pieces.take<float>(kMaxPanels * D * kPanel);
+    p = pieces.take<float>(kKeyBlock * kQueryBlock);
+    ds = pieces.take<float>(kKeyBlock * kQueryBlock);
+    lse = pieces.take<float>(kQueryBlock);
+    delta = pieces.take<float>(kQueryBlock);
+    factors = pieces.take<float>(kQueryBlock);
+    panels = pieces.take<PanelQueries>(kMaxPanels);
+    bytes = pieces.bytes();
+  }
+};
+
+void set_zero(float* to, int64_t count) {
+  for (int64_t i = 0; i < count; i += kLanes) store_first(to + i, zero(), min(kLanes, count - i));
+}
+
+// p = 2^(score - lse), ds = p * (dp - delta), in place of score and dp.
+template <int kVectors>
+void softmax_gradient(float* p, float* ds, const float* lse, const float* delta, int64_t keys) {
+  Vec shift[kVectors], mean[kVectors];
+  for (int i = 0; i < kVectors; ++i) shift[i] = load(lse + i * kLanes);
+  for (int i = 0; i < kVectors; ++i) mean[i] = load(delta + i * kLanes);
+  for (int64_t k = 0; k < keys; ++k) {
+#pragma GCC unroll 2
+    for (int i = 0; i < kVectors; ++i) {
+      const int64_t at = k * kQueryBlock + i * kLanes;
+      const Vec probability = exp2_or_zero(load(p + at) - shift[i]);
+      store(p + at, probability);
+      store(ds + at, probability * (load(ds + at) - mean[i]));
+    }
+  }
+}
+
+template <class T>
+class Backward {
+ public:
+  Backward(const FlashAttentionBackward& args, const AttentionMask& mask, float* partial_dq)
+      : a_(args),
+        mask_(mask),
+        partial_dq_(partial_dq),
+        T_(args.qkv.dims[0]),
+        M_(args.qkv.dims[1]),
+        H_(args.y.dims[1]),
+        D_(args.qkv.dims[2]),
+        K_((M_ - H_) / 2),
+        padded_(padded_channels(D_)) {}
+
+  void run(const KeyChunk& chunk, int64_t g, const Scratch& scratch) const {
+    const int64_t keys = chunk.end - chunk.begin;
+    pack_rows(heads(a_.qkv, chunk.begin, keys, H_ + g), 1.0f, scratch.keys, D_);
+    pack_rows(heads(a_.qkv, chunk.begin, keys, H_ + K_ + g), 1.0f, scratch.values, D_);
+    set_zero(scratch.dkeys, keys * padded_);
+    set_zero(scratch.dvalues, keys * padded_);
+    for (int64_t h = g * (H_ / K_); h < (g + 1) * (H_ / K_); ++h) {
+      for (int64_t q = chunk.begin; q < chunk.span->end; q += kQueryBlock) {
+        add_queries(chunk, h, q, min(q + kQueryBlock, chunk.span->end), scratch);
+      }
+    }
+    unpack_rows(scratch.dkeys, padded_, gradient_heads(chunk.begin, keys, H_ + g));
+    unpack_rows(scratch.dvalues, padded_, gradient_heads(chunk.begin, keys, H_ + K_ + g));
+  }
+
+  // dq of queries whose span is several chunks, beginning with this one.
+  void sum_partial_dq(const KeyChunk* chunks, int64_t begin, int64_t end) const {
+    T* dqkv = a_.dqkv.template as<T>();
+    for (int64_t q = begin; q < end; ++q) {
+      for_each_vector(H_ * D_, [&](int64_t i, int64_t n) {
+        Vec total = zero();
+        for (const KeyChunk* c = chunks; c < chunks + chunks->num_chunks && c->begin <= q; ++c) {
+          total += load(partial_dq_ + (c->first_row + q - c->begin) * H_ * D_ + i, n);
+        }
+        store(dqkv + q * M_ * D_ + i, total, n);
+      });
+    }
+  }
+
+ private:
+  Heads<const T> heads(const Tensor& x, int64_t token, int64_t count, int64_t head) const {
+    const T* data = x.as<const T>();
+    const int64_t stride = x.dims[1] * D_;
+    return {data + token * stride + head * D_, stride, count, D_, data + T_ * stride};
+  }
+  Heads<T> gradient_heads(int64_t token, int64_t count, int64_t head) const {
+    return {a_.dqkv.template as<T>() + (token * M_ + head) * D_, M_ * D_, count, D_, nullptr};
+  }
+
+  void add_queries(const KeyChunk& chunk, int64_t h, int64_t begin, int64_t end, const Scratch& s) const {
+    const int64_t num_panels = ceil_div(end - begin, kPanel);
+    for (int64_t i = 0; i < num_panels; ++i) s.panels[i] = panel_queries(mask_, begin + i * kPanel, end);
+    set_zero(s.dq, num_panels * D_ * kPanel);
+    bool packed = false;
+    for (int64_t key = chunk.begin; key < min(chunk.end, end); key += kKeyBlock) {
+      const KeyBlock& block = mask_.blocks[chunk.span->first_block + (key - chunk.span->begin) / kKeyBlock];
+      VisibleKeys visible[kMaxPanels];
+      bool any = false;
+      for (int64_t i = 0; i < num_panels; ++i) {
+        visible[i] = visible_keys(mask_, s.panels[i], key, min(key + kKeyBlock, chunk.end), block);
+        any |= visible[i].first < visible[i].last;
+      }
+      if (!any) continue;
+      if (!packed) pack_queries(h, begin, end, s);
+      packed = true;
+      add_tile(chunk, visible, num_panels, key, s);
+    }
+    for (int64_t i = 0; i < num_panels; ++i) store_dq(chunk, h, s.panels[i], s.dq + i * D_ * kPanel, s);
+  }
+
+  void pack_queries(int64_t h, int64_t begin, int64_t end, const Scratch& s) const {
+    pack_rows(heads(a_.qkv, begin, end - begin, h), a_.scale, s.q_rows, padded_);
+    pack_rows(heads(a_.dy, begin, end - begin, h), 1.0f, s.dy_rows, padded_);
+    const float* lse = a_.lse.as<float>() + h * T_;
+    for (int64_t q = begin; q < end; q += kPanel) {
+      const int64_t count = min(kPanel, end - q), lane = q - begin;
+      float *dy = s.dy + lane * D_, *y = s.dq + lane * D_;  // where dq of this panel will be
+      pack_panel(heads(a_.qkv, q, count, h), a_.scale * kLog2E, s.q + lane * D_);
+      pack_panel(heads(a_.dy, q, count, h), 1.0f, dy);
+      pack_panel(heads(a_.y, q, count, h), 1.0f, y);
+      for (int64_t i = 0; i < count; i += kLanes) {
+        Vec delta = zero();
+        for (int64_t d = 0; d < D_; ++d) delta += load(dy + d * kPanel + i) * load(y + d * kPanel + i);
+        store(s.delta + lane + i, delta);
+        store(s.lse + lane + i, load(lse + q + i, min(kLanes, count - i)) * kLog2E);
+      }
+      set_zero(y, D_ * kPanel);
+    }
+  }
+
+  void add_tile(const KeyChunk& chunk, const VisibleKeys* visible, int64_t num_panels, int64_t key,
+                const Scratch& s) const {
+    for (int64_t i = 0; i < num_panels; ++i) {
+      if (visible[i].first >= visible[i].last) continue;
+      if (s.panels[i].count > kLanes) {
+        add_panel<2>(chunk, visible[i], i, key, s);
+      } else {
+        add_panel<1>(chunk, visible[i], i, key, s);
+      }
+    }
+    // Neighbouring panels that see the same keys are summed over in one go.
+    for (int64_t i = 0, next; i < num_panels; i = next) {
+      const VisibleKeys& keys = visible[i];
+      int64_t queries = 0;
+      for (next = i; next < num_panels && visible[next].first == keys.first && visible[next].last == keys.last;
+           ++next) {
+        queries += s.panels[next].count;
+      }
+      const int64_t count = keys.last - keys.first, from = (keys.first - key) * kQueryBlock + i * kPanel;
+      const int64_t rows = i * kPanel * padded_, to = (keys.first - chunk.begin) * padded_;
+      multiply_channels<By::rows>(
+          {count, queries, s.p + from, kQueryBlock, s.dy_rows + rows, padded_, s.dvalues + to, padded_, true}, padded_);
+      multiply_channels<By::rows>(
+          {count, queries, s.ds + from, kQueryBlock, s.q_rows + rows, padded_, s.dkeys + to, padded_, true}, padded_);
+    }
+  }
+
+  template <int kVectors>
+  void add_panel(const KeyChunk& chunk, const VisibleKeys& visible, int64_t i, int64_t key, const Scratch& s) const {
+    const int64_t count = visible.last - visible.first, panel = i * D_ * kPanel;
+    const int64_t tile = (visible.first - key) * kQueryBlock + i * kPanel;
+    const int64_t row = (visible.first - chunk.begin) * D_;
+    float *p = s.p + tile, *ds = s.ds + tile;
+    multiply<By::rows, Vec, kVectors>({count, D_, s.keys + row, D_, s.q + panel, kPanel, p, kQueryBlock, false});
+    multiply<By::rows, Vec, kVectors>({count, D_, s.values + row, D_, s.dy + panel, kPanel, ds, kQueryBlock, false});
+    if (visible.masked < visible.last) {
+      float* from = p + (visible.masked - visible.first) * kQueryBlock;
+      hide_scores(mask_, s.panels[i], visible.masked, visible.last, from, kQueryBlock);
+    }
+    softmax_gradient<kVectors>(p, ds, s.lse + i * kPanel, s.delta + i * kPanel, count);
+    multiply<By::columns, Vec, kVectors>({D_, count, s.keys + row, D_, ds, kQueryBlock, s.dq + panel, kPanel, true});
+  }
+
+  void store_dq(const KeyChunk& chunk, int64_t h, const PanelQueries& panel, const float* dq, const Scratch& s) const {
+    for (int64_t i = 0; i < kPanel; i += kLanes) store(s.factors + i, splat(a_.scale));
+    if (chunk.num_chunks == 1) return unpack_panel(dq, s.factors, gradient_heads(panel.first, panel.count, h));
+    float* to = partial_dq_ + ((chunk.first_row + panel.first - chunk.begin) * H_ + h) * D_;
+    unpack_panel(dq, s.factors, Heads<float>{to, H_ * D_, panel.count, D_, nullptr});
+  }
+
+  const FlashAttentionBackward& a_;
+  const AttentionMask& mask_;
+  float* partial_dq_;
+  int64_t T_, M_, H_, D_, K_, padded_;
+};
+
+// Small enough for 16 tasks if there is that much work, large enough for a query block to be packed for several blocks.
+int64_t chunk_size(int64_t tokens, int64_t T, int64_t K) {
+  const int64_t aim = max(2 * kKeyBlock, min(8 * kKeyBlock, T * K / 16));
+  return round_up(ceil_div(tokens, min(kMaxChunks, ceil_div(tokens, aim))), kKeyBlock);
+}
+
+}  // namespace
+
+void compute(const FlashAttentionBackward& a, Workers& workers) {
+  const int64_t T = a.qkv.dims[0], M = a.qkv.dims[1], D = a.qkv.dims[2], H = a.y.dims[1], K = (M - H) / 2;
+
+  int64_t most_chunks = 0, largest_chunk = 0, partial_rows = 0;
+  for_each_span(a.sequence_start.as<int32_t>(), T, [&](int64_t begin, int64_t end) {
+    const int64_t size = chunk_size(end - begin, T, K), count = ceil_div(end - begin, size);
+    most_chunks += count;
+    largest_chunk = max(largest_chunk, size);
+    for (int64_t c = 0; count > 1 && c < count; ++c) partial_rows += end - begin - c * size;
+  });
+  struct Shared {
+    Span* spans;
+    KeyBlock* key_blocks;
+    KeyChunk* chunks;
+    float* partial_dq;  // [rows, H, D]
+    int64_t bytes;
+
+    Shared(void* memory, int64_t T, int64_t most_chunks, int64_t partial_size) {
+      Pieces pieces(memory);
+      spans = pieces.take<Span>(most_spans(T));
+      key_blocks = pieces.take<KeyBlock>(most_blocks(T));
+      chunks = pieces.take<KeyChunk>(most_chunks);
+      partial_dq = pieces.take<float>(partial_size);
+      bytes = pieces.bytes();
+    }
+  };
+  const int64_t partial_size = partial_rows * H * D;
+  const int64_t shared_bytes = Shared(nullptr, T, most_chunks, partial_size).bytes;
+  const Shared shared(workers.shared_scratch(shared_bytes), T, most_chunks, partial_size);
+  const AttentionMask mask = describe_mask(a, shared.spans, shared.key_blocks);
+
+  int64_t num_chunks = 0, row = 0;
+  for (int64_t s = 0; s < mask.num_spans; ++s) {
+    const Span& span = mask.spans[s];
+    const int64_t size = chunk_size(span.end - span.begin, T, K), count = ceil_div(span.end - span.begin, size);
+    for (int64_t begin = span.begin; begin < span.end; begin += size) {
+      shared.chunks[num_chunks++] = {begin, min(begin + size, span.end), &span, row, count};
+      if (count > 1) row += span.end - begin;
+    }
+  }
+
+  const int64_t scratch_bytes = Scratch(nullptr, largest_chunk, D).bytes;
+  for (int thread = 0; thread < workers.threads(); ++thread) workers.scratch(thread, scratch_bytes);
+  dispatch_float(a.qkv.dtype, [&]<class E>() {
+    const Backward<E> backward(a, mask, shared.partial_dq);
+    workers.parallel_for(num_chunks * K, [&](int64_t task, int thread) {
+      const Scratch scratch(workers.scratch(thread, scratch_bytes), largest_chunk, D);
+      backward.run(shared.chunks[task / K], task % K, scratch);
+    });
+    for (int64_t c = 0; c < num_chunks; c += shared.chunks[c].num_chunks) {
+      const KeyChunk* first = shared.chunks + c;
+      if (first->num_chunks == 1) continue;
+      const int64_t begin = first->span->begin, end = first->span->end;
+      workers.parallel_for(ceil_div(end - begin, kQueryBlock), [&](int64_t task, int) {
+        const int64_t q = begin + task * kQueryBlock;
+        backward.sum_partial_dq(first, q, min(q + kQueryBlock, end));
+      });
+    }
+  });
+}
+
+}  // namespace ww::cpu::WW_ISA
