@@ -97,9 +97,12 @@ inline PanelQueries panel_queries(const AttentionMask& mask, int64_t first, int6
   return panel;
 }
 
-// Keys [first, last) of a block that a panel may see; those from `masked` on are hidden from some of its queries.
+// Keys [first, last) of a block that a panel may see; those from `both` on are later than all queries of its first
+// vector, those from `masked` on are hidden from some other query.
 struct VisibleKeys {
-  int64_t first, last, masked;
+  int64_t first, last, both, masked;
+
+  WW_INLINE bool none() const { return first >= last; }
 };
 
 inline VisibleKeys visible_keys(const AttentionMask& mask, const PanelQueries& panel, int64_t begin, int64_t end,
@@ -115,14 +118,16 @@ inline VisibleKeys visible_keys(const AttentionMask& mask, const PanelQueries& p
     while (first < last && panel.min_position - mask.positions[first] >= mask.window) ++first;
     while (first < last && panel.min_position - mask.positions[last - 1] >= mask.window) --last;
   }
-  if (first >= last) return {first, first, first};
+  if (first >= last) return {first, first, first, first};
   const bool only_causal = panel.starts[panel.count - 1] <= first && block.min_until > last_query &&
                            (mask.window == 0 || panel.max_position - block.min_position < mask.window);
-  return {first, last, only_causal ? min(last, max(first, first_query + 1)) : first};
+  const int64_t both = panel.count > kLanes ? min(last, max(first, first_query + kLanes)) : last;
+  return {first, last, both, only_causal ? min(last, max(first, first_query + 1)) : first};
 }
 
-// Hides the scores of keys [from, last) that a query must not see; scores[k * ld + lane] belongs to key from + k.
-inline void hide_scores(const AttentionMask& mask, const PanelQueries& panel, int64_t from, int64_t last, float* scores,
+// Hides the scores of visible keys from the queries that must not see them after all. scores[k * ld + lane] belongs to
+// key visible.first + k.
+inline void hide_scores(const AttentionMask& mask, const PanelQueries& panel, const VisibleKeys& visible, float* scores,
                         int64_t ld) {
   IntVec lane{};
   for (int i = 0; i < kLanes; ++i) lane[i] = i;
@@ -133,9 +138,10 @@ inline void hide_scores(const AttentionMask& mask, const PanelQueries& panel, in
     IntVec start, position;
     __builtin_memcpy(&start, panel.starts + i, sizeof start);
     __builtin_memcpy(&position, panel.positions + i, sizeof position);
-    float* at = scores + i;
-    for (int64_t k = from; k < last; ++k, at += ld) {
+    const int64_t last = i == 0 ? visible.both : visible.last;
+    for (int64_t k = visible.masked; k < last; ++k) {
       const int32_t key = static_cast<int32_t>(k);
+      float* at = scores + (k - visible.first) * ld + i;
       Vec s = load(at);
       s = query < key ? hidden : s;
       s = start > key ? hidden : s;
@@ -144,6 +150,27 @@ inline void hide_scores(const AttentionMask& mask, const PanelQueries& panel, in
       store(at, s);
     }
   }
+}
+
+// to[k * ld + lane] = sum_d keys[k, d] * panel[d, lane], where `keys` begins with visible.first.
+inline void dot_keys(const VisibleKeys& visible, int64_t queries, const float* keys, int64_t D, const float* panel,
+                     float* to, int64_t ld) {
+  const int64_t both = visible.both - visible.first, rest = visible.last - visible.both;
+  if (queries <= kLanes) return multiply<By::rows, Vec, 1>({both, D, keys, D, panel, kPanel, to, ld, false});
+  multiply<By::rows, Vec, 2>({both, D, keys, D, panel, kPanel, to, ld, false});
+  to += both * ld + kLanes;
+  multiply<By::rows, Vec, 1>({rest, D, keys + both * D, D, panel + kLanes, kPanel, to, ld, false});
+}
+
+// panel[d, lane] += sum_k keys[k, d] * weights[k * ld + lane]
+inline void sum_keys(const VisibleKeys& visible, int64_t queries, const float* keys, int64_t D, const float* weights,
+                     int64_t ld, float* panel) {
+  const int64_t both = visible.both - visible.first, rest = visible.last - visible.both;
+  if (queries <= kLanes) return multiply<By::columns, Vec, 1>({D, both, keys, D, weights, ld, panel, kPanel, true});
+  multiply<By::columns, Vec, 2>({D, both, keys, D, weights, ld, panel, kPanel, true});
+  if (rest == 0) return;
+  weights += both * ld + kLanes;
+  multiply<By::columns, Vec, 1>({D, rest, keys + both * D, D, weights, ld, panel + kLanes, kPanel, true});
 }
 
 }  // namespace ww::cpu::WW_ISA

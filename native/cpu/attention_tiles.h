@@ -129,6 +129,9 @@ WW_INLINE void store_some(T* to, Vec v, int64_t n) {
   __builtin_memcpy(static_cast<void*>(to), lanes, kHalfLanes * sizeof(T));
 }
 
+// Rows of one head lie whole tokens apart, too far for the processor to guess the next: it is told this many ahead.
+constexpr int64_t kRowsAhead = 12;
+
 // `rows` heads of `columns` channels in a tensor that ends at `end`, `stride` elements apart.
 template <class T>
 struct Heads {
@@ -143,6 +146,7 @@ void pack_rows(const Heads<const T>& from, float factor, float* to, int64_t ld) 
   for (int64_t r = 0; r < from.rows; ++r) {
     const T* row = from.first + r * from.stride;
     for (int64_t c = 0; c < from.columns; c += kLanes) {
+      __builtin_prefetch(row + kRowsAhead * from.stride + c);
       store(to + r * ld + c, load_some(row + c, from.columns - c, from.end) * factor);
     }
   }
@@ -157,6 +161,7 @@ void pack_panel(const Heads<const T>& from, float factor, float* to) {
       Vec tile[kLanes];
       for (int64_t i = 0; i < kLanes; ++i) {
         const T* row = from.first + (r + i) * from.stride + c;
+        __builtin_prefetch(row + kLanes * from.stride);
         tile[i] = r + i < from.rows ? load_some(row, n, from.end) * factor : zero();
       }
       transpose(tile);
@@ -172,6 +177,7 @@ void unpack_panel(const float* from, const float* factors, const Heads<T>& to) {
     const Vec factor = load(factors + r);
     for (int64_t c = 0; c < to.columns; c += kLanes) {
       const int64_t n = min(kLanes, to.columns - c);
+      for (int64_t i = 0; i < kLanes; ++i) __builtin_prefetch(to.first + (r + i) * to.stride + c, 1);
       Vec tile[kLanes];
       for (int64_t i = 0; i < kLanes; ++i) tile[i] = i < n ? load(from + (c + i) * kPanel + r) * factor : zero();
       transpose(tile);
@@ -186,6 +192,7 @@ template <class T>
 void unpack_rows(const float* from, int64_t ld, const Heads<T>& to) {
   for (int64_t r = 0; r < to.rows; ++r) {
     for (int64_t c = 0; c < to.columns; c += kLanes) {
+      __builtin_prefetch(to.first + (r + kRowsAhead) * to.stride + c, 1);
       store_some(to.first + r * to.stride + c, load(from + r * ld + c), to.columns - c);
     }
   }

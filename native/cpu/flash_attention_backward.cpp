@@ -54,20 +54,12 @@ void set_zero(float* to, int64_t count) {
   for (int64_t i = 0; i < count; i += kLanes) store_first(to + i, zero(), min(kLanes, count - i));
 }
 
-// p = 2^(score - lse), ds = p * (dp - delta), in place of score and dp.
-template <int kVectors>
-void softmax_gradient(float* p, float* ds, const float* lse, const float* delta, int64_t keys) {
-  Vec shift[kVectors], mean[kVectors];
-  for (int i = 0; i < kVectors; ++i) shift[i] = load(lse + i * kLanes);
-  for (int i = 0; i < kVectors; ++i) mean[i] = load(delta + i * kLanes);
+// For one vector of queries, in place of score and dp: p = 2^(score - lse), ds = p * (dp - delta).
+void softmax_gradient(float* p, float* ds, Vec lse, Vec delta, int64_t keys) {
   for (int64_t k = 0; k < keys; ++k) {
-#pragma GCC unroll 2
-    for (int i = 0; i < kVectors; ++i) {
-      const int64_t at = k * kQueryBlock + i * kLanes;
-      const Vec probability = exp2_or_zero(load(p + at) - shift[i]);
-      store(p + at, probability);
-      store(ds + at, probability * (load(ds + at) - mean[i]));
-    }
+    const Vec probability = exp2_or_zero(load(p + k * kQueryBlock) - lse);
+    store(p + k * kQueryBlock, probability);
+    store(ds + k * kQueryBlock, probability * (load(ds + k * kQueryBlock) - delta));
   }
 }
 
@@ -135,7 +127,7 @@ class Backward {
       bool any = false;
       for (int64_t i = 0; i < num_panels; ++i) {
         visible[i] = visible_keys(mask_, s.panels[i], key, min(key + kKeyBlock, chunk.end), block);
-        any |= visible[i].first < visible[i].last;
+        any |= !visible[i].none();
       }
       if (!any) continue;
       if (!packed) pack_queries(h, begin, end, s);
@@ -168,44 +160,46 @@ class Backward {
   void add_tile(const KeyChunk& chunk, const VisibleKeys* visible, int64_t num_panels, int64_t key,
                 const Scratch& s) const {
     for (int64_t i = 0; i < num_panels; ++i) {
-      if (visible[i].first >= visible[i].last) continue;
-      if (s.panels[i].count > kLanes) {
-        add_panel<2>(chunk, visible[i], i, key, s);
-      } else {
-        add_panel<1>(chunk, visible[i], i, key, s);
-      }
+      if (!visible[i].none()) add_panel(chunk, visible[i], i, key, s);
     }
     // Neighbouring panels that see the same keys are summed over in one go.
     for (int64_t i = 0, next; i < num_panels; i = next) {
       const VisibleKeys& keys = visible[i];
-      int64_t queries = 0;
-      for (next = i; next < num_panels && visible[next].first == keys.first && visible[next].last == keys.last;
-           ++next) {
+      int64_t queries = s.panels[i].count;
+      for (next = i + 1; next < num_panels; ++next) {
+        if (visible[next].first != keys.first || visible[next].last != keys.last || keys.both < keys.last) break;
         queries += s.panels[next].count;
       }
-      const int64_t count = keys.last - keys.first, from = (keys.first - key) * kQueryBlock + i * kPanel;
-      const int64_t rows = i * kPanel * padded_, to = (keys.first - chunk.begin) * padded_;
-      multiply_channels<By::rows>(
-          {count, queries, s.p + from, kQueryBlock, s.dy_rows + rows, padded_, s.dvalues + to, padded_, true}, padded_);
-      multiply_channels<By::rows>(
-          {count, queries, s.ds + from, kQueryBlock, s.q_rows + rows, padded_, s.dkeys + to, padded_, true}, padded_);
+      sum_queries(chunk, keys.first, keys.both, key, i * kPanel, queries, s);
+      sum_queries(chunk, keys.both, keys.last, key, i * kPanel + kLanes, queries - kLanes, s);
     }
   }
 
-  template <int kVectors>
   void add_panel(const KeyChunk& chunk, const VisibleKeys& visible, int64_t i, int64_t key, const Scratch& s) const {
-    const int64_t count = visible.last - visible.first, panel = i * D_ * kPanel;
-    const int64_t tile = (visible.first - key) * kQueryBlock + i * kPanel;
+    const PanelQueries& queries = s.panels[i];
+    const int64_t tile = (visible.first - key) * kQueryBlock + i * kPanel, panel = i * D_ * kPanel;
     const int64_t row = (visible.first - chunk.begin) * D_;
     float *p = s.p + tile, *ds = s.ds + tile;
-    multiply<By::rows, Vec, kVectors>({count, D_, s.keys + row, D_, s.q + panel, kPanel, p, kQueryBlock, false});
-    multiply<By::rows, Vec, kVectors>({count, D_, s.values + row, D_, s.dy + panel, kPanel, ds, kQueryBlock, false});
-    if (visible.masked < visible.last) {
-      float* from = p + (visible.masked - visible.first) * kQueryBlock;
-      hide_scores(mask_, s.panels[i], visible.masked, visible.last, from, kQueryBlock);
+    dot_keys(visible, queries.count, s.keys + row, D_, s.q + panel, p, kQueryBlock);
+    dot_keys(visible, queries.count, s.values + row, D_, s.dy + panel, ds, kQueryBlock);
+    if (visible.masked < visible.last) hide_scores(mask_, queries, visible, p, kQueryBlock);
+    for (int64_t lane = 0; lane < queries.count; lane += kLanes) {
+      const Vec lse = load(s.lse + i * kPanel + lane), delta = load(s.delta + i * kPanel + lane);
+      softmax_gradient(p + lane, ds + lane, lse, delta, (lane == 0 ? visible.both : visible.last) - visible.first);
     }
-    softmax_gradient<kVectors>(p, ds, s.lse + i * kPanel, s.delta + i * kPanel, count);
-    multiply<By::columns, Vec, kVectors>({D_, count, s.keys + row, D_, ds, kQueryBlock, s.dq + panel, kPanel, true});
+    sum_keys(visible, queries.count, s.keys + row, D_, ds, kQueryBlock, s.dq + panel);
+  }
+
+  // dv += p dy and dk += ds q for keys [first, last) and some queries, from `lane` of the block on.
+  void sum_queries(const KeyChunk& chunk, int64_t first, int64_t last, int64_t key, int64_t lane, int64_t queries,
+                   const Scratch& s) const {
+    const int64_t count = last - first, from = (first - key) * kQueryBlock + lane;
+    const int64_t rows = lane * padded_, to = (first - chunk.begin) * padded_;
+    if (count <= 0) return;
+    multiply_channels<By::rows>(
+        {count, queries, s.p + from, kQueryBlock, s.dy_rows + rows, padded_, s.dvalues + to, padded_, true}, padded_);
+    multiply_channels<By::rows>(
+        {count, queries, s.ds + from, kQueryBlock, s.q_rows + rows, padded_, s.dkeys + to, padded_, true}, padded_);
   }
 
   void store_dq(const KeyChunk& chunk, int64_t h, const PanelQueries& panel, const float* dq, const Scratch& s) const {

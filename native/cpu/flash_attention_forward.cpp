@@ -42,48 +42,32 @@ struct Scratch {
   }
 };
 
-// Scores become 2^(score - top), and what was summed before shrinks if top has grown.
-template <int kVectors>
-void softmax_step(PanelState& panel, float* scores, int64_t keys, int64_t D) {
-  Vec top[kVectors], total[kVectors];
-#pragma GCC unroll 2
-  for (int i = 0; i < kVectors; ++i) {
-    const Vec before = load(panel.top + i * kLanes);
-    top[i] = before;
-    for (int64_t k = 0; k < keys; ++k) top[i] = max(top[i], load(scores + k * kPanel + i * kLanes));
-    const Vec shrink = exp2_or_zero(before - top[i]);
-    total[i] = load(panel.total + i * kLanes) * shrink;
-    store(panel.top + i * kLanes, top[i]);
-    if (sum(before < top[i] ? splat(1.0f) : zero()) == 0.0f) continue;
-    for (int64_t d = 0; d < D; ++d) {
-      float* y = panel.y + d * kPanel + i * kLanes;
-      store(y, load(y) * shrink);
-    }
-  }
+// The scores of one vector of queries become 2^(score - top); what was summed before shrinks if top has grown.
+void softmax_step(PanelState& panel, int64_t lane, float* scores, int64_t keys, int64_t D) {
+  const Vec before = load(panel.top + lane);
+  Vec top = before;
+  for (int64_t k = 0; k < keys; ++k) top = max(top, load(scores + k * kPanel + lane));
+  const Vec shrink = exp2_or_zero(before - top);
+  Vec total = load(panel.total + lane) * shrink;
   for (int64_t k = 0; k < keys; ++k) {
-#pragma GCC unroll 2
-    for (int i = 0; i < kVectors; ++i) {
-      float* s = scores + k * kPanel + i * kLanes;
-      const Vec p = exp2_or_zero(load(s) - top[i]);
-      total[i] += p;
-      store(s, p);
-    }
+    const Vec p = exp2_or_zero(load(scores + k * kPanel + lane) - top);
+    total += p;
+    store(scores + k * kPanel + lane, p);
   }
-#pragma GCC unroll 2
-  for (int i = 0; i < kVectors; ++i) store(panel.total + i * kLanes, total[i]);
+  store(panel.top + lane, top);
+  store(panel.total + lane, total);
+  if (sum(before < top ? splat(1.0f) : zero()) == 0.0f) return;
+  for (int64_t d = 0; d < D; ++d) store(panel.y + d * kPanel + lane, load(panel.y + d * kPanel + lane) * shrink);
 }
 
-template <int kVectors>
 void attend(const AttentionMask& mask, PanelState& panel, const VisibleKeys& visible, const float* keys,
             const float* values, float* scores, int64_t D) {
-  const int64_t count = visible.last - visible.first;
-  multiply<By::rows, Vec, kVectors>({count, D, keys, D, panel.q, kPanel, scores, kPanel, false});
-  if (visible.masked < visible.last) {
-    float* from = scores + (visible.masked - visible.first) * kPanel;
-    hide_scores(mask, panel.queries, visible.masked, visible.last, from, kPanel);
-  }
-  softmax_step<kVectors>(panel, scores, count, D);
-  multiply<By::columns, Vec, kVectors>({D, count, values, D, scores, kPanel, panel.y, kPanel, true});
+  const int64_t queries = panel.queries.count;
+  dot_keys(visible, queries, keys, D, panel.q, scores, kPanel);
+  if (visible.masked < visible.last) hide_scores(mask, panel.queries, visible, scores, kPanel);
+  softmax_step(panel, 0, scores, visible.both - visible.first, D);
+  if (queries > kLanes) softmax_step(panel, kLanes, scores, visible.last - visible.first, D);
+  sum_keys(visible, queries, values, D, scores, kPanel, panel.y);
 }
 
 template <class T>
@@ -138,7 +122,7 @@ class Forward {
     int64_t first = end, last = begin;
     for (int64_t i = 0; i < num_panels; ++i) {
       visible[i] = visible_keys(mask_, scratch.panels[i].queries, begin, end, block);
-      if (visible[i].first >= visible[i].last) continue;
+      if (visible[i].none()) continue;
       first = min(first, visible[i].first);
       last = max(last, visible[i].last);
     }
@@ -146,15 +130,11 @@ class Forward {
     pack_rows(heads(first, last - first, H_ + g), 1.0f, scratch.keys, D_);
     pack_rows(heads(first, last - first, H_ + K_ + g), 1.0f, scratch.values, D_);
     for (int64_t i = 0; i < num_panels; ++i) {
-      if (visible[i].first >= visible[i].last) continue;
+      if (visible[i].none()) continue;
       PanelState& panel = scratch.panels[i];
       const float* keys = scratch.keys + (visible[i].first - first) * D_;
       const float* values = scratch.values + (visible[i].first - first) * D_;
-      if (panel.queries.count > kLanes) {
-        attend<2>(mask_, panel, visible[i], keys, values, scratch.scores, D_);
-      } else {
-        attend<1>(mask_, panel, visible[i], keys, values, scratch.scores, D_);
-      }
+      attend(mask_, panel, visible[i], keys, values, scratch.scores, D_);
     }
   }
 
