@@ -9,7 +9,9 @@ import type { StepRecord } from "../train/train.js";
 
 /** What of a task's metrics is a rate of something rather than a mean: rows are pairs in a preference run. */
 export interface LogOptions {
+  /** Steps between two lines; 0 is at the end of each epoch, Infinity only at the end of the run. */
   readonly every: number;
+  readonly stepsPerEpoch: number;
   readonly firstStep: boolean;
   readonly rowsPerSecond: "pairs_per_second" | "rows_per_second";
 }
@@ -20,25 +22,18 @@ export class LogWindow {
   private seconds = 0;
   private rows = 0;
   private tokens = 0;
-  private lastTokens: number;
 
-  /** `numTokens` is where the run stands when it starts: 0, or what a checkpoint says. */
-  constructor(
-    private readonly options: LogOptions,
-    numTokens: number,
-  ) {
-    this.lastTokens = numTokens;
-  }
+  constructor(private readonly options: LogOptions) {}
 
   /** The line that is due after this step, if one is. */
   add(step: StepRecord, isLast: boolean): LogRecord | undefined {
     this.metrics.merge(step.metrics);
     this.seconds += step.seconds;
     this.rows += step.numRows;
-    this.tokens += step.numTokens - this.lastTokens;
-    this.lastTokens = step.numTokens;
-    const { every, firstStep, rowsPerSecond } = this.options;
-    if (step.step % every !== 0 && !(firstStep && step.step === 1) && !isLast) return undefined;
+    this.tokens += step.tokens;
+    const { every, stepsPerEpoch, firstStep, rowsPerSecond } = this.options;
+    const isDue = step.step % (every === 0 ? stepsPerEpoch : every) === 0;
+    if (!isDue && !(firstStep && step.step === 1) && !isLast) return undefined;
 
     const { loss, ...means } = this.metrics.means();
     const record: LogRecord = {

@@ -1,5 +1,6 @@
 import { DivergedError } from "../base/errors.js";
-import { type AdamW, clipFactor } from "../optim/adamw.js";
+import type { AdamW } from "../optim/adamw.js";
+import { clipFactor } from "../optim/clip.js";
 import { type Metrics, merged } from "./metrics.js";
 import type { Task } from "./task.js";
 

@@ -48,6 +48,8 @@ export interface StepRecord {
   readonly gradNorm: number;
   readonly learningRate: number;
   readonly metrics: Metrics;
+  /** Tokens of this step's rows, and of all so far; a DPO prompt counts for both answers, as in TRL. */
+  readonly tokens: number;
   readonly numTokens: number;
   readonly numRows: number;
   /** Wall time of the step, without evaluation and saving. */
@@ -79,7 +81,8 @@ export async function* train<Row>(options: TrainOptions<Row>): AsyncGenerator<St
 
     const endsEpoch = last === plan.microBatchesPerEpoch;
     const seen = microBatches.flat();
-    const numTokens = progress.numTokens + task.countTokens(seen);
+    const tokens = task.countTokens(seen);
+    const numTokens = progress.numTokens + tokens;
     const step = progress.step + 1;
     const epoch = progress.epoch + last / plan.microBatchesPerEpoch;
     progress = endsEpoch
@@ -94,6 +97,7 @@ export async function* train<Row>(options: TrainOptions<Row>): AsyncGenerator<St
       step,
       epoch,
       learningRate,
+      tokens,
       numTokens,
       numRows: seen.length,
       seconds,

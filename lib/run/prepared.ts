@@ -1,0 +1,30 @@
+import type { Llama } from "../model/llama.js";
+import type { Tokenizer } from "../text/tokenizer.js";
+import type { Task } from "../train/task.js";
+import type { RunEvent } from "./events.js";
+
+/** What a method brings to a run: its rows, tokenised, and what is learned from them. */
+export interface Prepared<Row> {
+  readonly kind: "sft" | "dpo";
+  readonly tokenizer: Tokenizer;
+  /** Rows kept, dropped and truncated. */
+  readonly facts: readonly (readonly [string, string | number])[];
+  readonly numRows: number;
+  /** A hash of every token, so that a run is resumed with the data it began with. */
+  readonly dataHash: string;
+  /** Token ids and text of prompts to answer before and after, for the report. */
+  readonly samplePrompts: readonly { readonly text: string; readonly ids: Int32Array }[];
+  /** The task, and the rows as it takes them. Called with the model as it was before training. */
+  start(model: Llama, context: StartContext): AsyncGenerator<RunEvent, Started<Row>>;
+}
+
+export interface StartContext {
+  readonly outputDir: string;
+  readonly signal?: AbortSignal;
+}
+
+export interface Started<Row> {
+  readonly task: Task<Row> & Disposable;
+  readonly rows: readonly Row[];
+  readonly evalRows: readonly Row[];
+}

@@ -1,0 +1,180 @@
+import { join } from "node:path";
+
+import { writeFileAtomic } from "../base/files.js";
+import { loadModel } from "../checkpoint/load_model.js";
+import { claimRunFolder, hashRun, type RunIdentity, resolveResume, saveCheckpoint } from "../checkpoint/run_folder.js";
+import { saveModel } from "../checkpoint/save_model.js";
+import { loadTrainingState, type Progress, saveTrainingState } from "../checkpoint/training_state.js";
+import { AdamW } from "../optim/adamw.js";
+import type { TrainingRecipe } from "../recipe/schema.js";
+import { renderReport } from "../report/report.js";
+import { Device } from "../tensor/device.js";
+import { type StepRecord, train } from "../train/train.js";
+import type { RunEvent, RunSummary } from "./events.js";
+import { evaluationRecord, LogWindow, RunLog } from "./log.js";
+import type { Prepared, Started } from "./prepared.js";
+import { reportOf } from "./report_of.js";
+import { answerSamples } from "./samples.js";
+import { type Settings, settingsOf } from "./settings.js";
+
+export interface RunOptions {
+  /** Ends the run after the current step, with a checkpoint. */
+  readonly signal?: AbortSignal;
+}
+
+/** Carries a prepared run through: train, evaluate, save, report. Abandoning the iteration stops it after that step. */
+export async function* carryOut<Row>(
+  recipe: TrainingRecipe,
+  recipeText: string,
+  prepared: Prepared<Row>,
+  { signal }: RunOptions,
+): AsyncGenerator<RunEvent, RunSummary> {
+  const { output_dir: outputDir, model_name_or_path: modelFolder } = recipe;
+  const settings = settingsOf(recipe, prepared.numRows);
+  const identity = identityOf(recipe, prepared);
+  const hash = hashRun(identity);
+  await claimRunFolder(outputDir, identity, { overwrite: recipe.overwrite_output_dir });
+
+  using device = Device.cpu(recipe.threads === null ? {} : { threads: recipe.threads });
+  using model = await loadModel(device, modelFolder, { dtype: "f32", trainable: true });
+  const started = yield* prepared.start(model, { outputDir, ...(signal && { signal }) });
+  using _task = started.task;
+  const before = await answerSamples(model, prepared, recipe);
+
+  using optimizer = new AdamW(model.parameters, settings.optimizer);
+  let from: Progress | undefined;
+  if (recipe.resume_from_checkpoint !== false) {
+    const checkpoint = await resolveResume(outputDir, recipe.resume_from_checkpoint, hash);
+    from = await loadTrainingState(checkpoint.path, model, optimizer);
+  }
+  const facts = [...prepared.facts, ...(from ? [["resumed after step", from.step] as const] : [])];
+  yield { kind: "prepared", device: device.description, plan: settings.plan, facts };
+
+  const log = await RunLog.open(join(outputDir, "log.jsonl"), from?.step ?? 0);
+  const tokenizerFiles = prepared.tokenizer.files;
+  const save = (progress: Progress): Promise<string> =>
+    saveCheckpoint(
+      outputDir,
+      { step: progress.step, hash, saveTotalLimit: recipe.save_total_limit ?? undefined },
+      async (folder) => {
+        await saveModel(model, folder, { files: tokenizerFiles });
+        await saveTrainingState(folder, optimizer, progress);
+      },
+    );
+  const steps: StepRecord[] = [];
+  const begun = performance.now();
+  for await (const event of loop(recipe, settings, started, {
+    optimizer,
+    log,
+    save,
+    from,
+    signal,
+    kind: prepared.kind,
+  })) {
+    steps.push(event.step);
+    yield event;
+  }
+
+  const seconds = (performance.now() - begun) / 1000;
+  await saveModel(model, outputDir, { files: tokenizerFiles });
+  const after = await answerSamples(model, prepared, recipe);
+  const summary = summarise(recipe, prepared, steps, log, seconds);
+  if (recipe.report) {
+    const samples = before.map(({ prompt, answer }, i) => ({ prompt, before: answer, after: after[i]!.answer }));
+    const content = reportOf(summary, { facts: [["device", device.description], ...facts], log, samples, recipeText });
+    await writeFileAtomic(join(outputDir, "report.md"), renderReport(content));
+  }
+  yield { kind: "finished", summary };
+  return summary;
+}
+
+interface LoopContext {
+  readonly kind: "sft" | "dpo";
+  readonly optimizer: AdamW;
+  readonly log: RunLog;
+  readonly from: Progress | undefined;
+  readonly signal: AbortSignal | undefined;
+  save(progress: Progress): Promise<string>;
+}
+
+async function* loop<Row>(
+  recipe: TrainingRecipe,
+  settings: Settings,
+  { task, rows, evalRows }: Started<Row>,
+  { kind, optimizer, log, from, signal, save }: LoopContext,
+): AsyncGenerator<RunEvent & { kind: "step" }> {
+  const { plan, schedule, logEvery, evaluateEvery, saveEvery } = settings;
+  const window = new LogWindow({
+    every: logEvery,
+    stepsPerEpoch: plan.stepsPerEpoch,
+    firstStep: recipe.logging_first_step,
+    rowsPerSecond: kind === "dpo" ? "pairs_per_second" : "rows_per_second",
+  });
+  const training = train({
+    task,
+    optimizer,
+    rows,
+    plan,
+    schedule,
+    batchSize: recipe.per_device_train_batch_size,
+    accumulation: recipe.gradient_accumulation_steps,
+    maxGradNorm: recipe.max_grad_norm,
+    order: recipe.data_order,
+    seed: recipe.data_seed ?? recipe.seed,
+    ...(evalRows.length > 0 && {
+      evaluation: { rows: evalRows, batchSize: recipe.per_device_eval_batch_size, every: evaluateEvery },
+    }),
+    checkpoints: { every: saveEvery, save },
+    ...(from && { from }),
+    ...(signal && { signal }),
+  });
+  for await (const step of training) {
+    const record = window.add(step, step.step === plan.totalSteps);
+    if (record) log.append(record);
+    const { evaluation: measured } = step;
+    const evaluation = measured && evaluationRecord(step, measured.metrics, measured.seconds, evalRows.length);
+    if (evaluation) log.append(evaluation);
+    yield { kind: "step", step, ...(record && { record }), ...(evaluation && { evaluation }) };
+  }
+}
+
+/** What must not change between the parts of one run. Where it is logged and how often it is saved may. */
+function identityOf(recipe: TrainingRecipe, prepared: Prepared<unknown>): RunIdentity {
+  const free = new Set([
+    ...["output_dir", "overwrite_output_dir", "resume_from_checkpoint", "threads", "device", "token_budget"],
+    ...["logging_strategy", "logging_steps", "logging_first_step", "eval_strategy", "eval_steps", "do_eval"],
+    ...["per_device_eval_batch_size", "save_strategy", "save_steps", "save_total_limit"],
+    ...["report", "report_samples", "report_sample_tokens"],
+  ]);
+  const kept = Object.entries(recipe).filter(([key]) => !free.has(key));
+  return { task: prepared.kind, data: prepared.dataHash, ...Object.fromEntries(kept) } as RunIdentity;
+}
+
+function summarise(
+  recipe: TrainingRecipe,
+  prepared: Prepared<unknown>,
+  steps: readonly StepRecord[],
+  log: RunLog,
+  seconds: number,
+): RunSummary {
+  const last = steps.at(-1);
+  const trained = steps.reduce((sum, step) => sum + step.seconds, 0);
+  const rows = steps.reduce((sum, step) => sum + step.numRows, 0);
+  const tokens = steps.reduce((sum, step) => sum + step.tokens, 0);
+  const times = steps.map((step) => step.seconds).sort((a, b) => a - b);
+  return {
+    task: prepared.kind,
+    output_dir: recipe.output_dir,
+    steps: last?.step ?? 0,
+    epochs: last?.epoch ?? 0,
+    rows: prepared.numRows,
+    train_runtime: seconds,
+    train_loss: steps.reduce((sum, step) => sum + step.loss, 0) / Math.max(steps.length, 1),
+    num_tokens: last?.numTokens ?? 0,
+    median_step_seconds: times[Math.floor(times.length / 2)] ?? 0,
+    tokens_per_second: tokens / trained,
+    rows_per_second: rows / trained,
+    evaluation: log.records.findLast((record) => "eval_loss" in record) ?? null,
+    report: recipe.report ? join(recipe.output_dir, "report.md") : null,
+  };
+}

@@ -1,0 +1,32 @@
+import { generate } from "../generate/generate.js";
+import type { Llama } from "../model/llama.js";
+import type { TrainingRecipe } from "../recipe/schema.js";
+import type { Prepared } from "./prepared.js";
+
+/** Greedy answers to the run's sample prompts by the model as it is; none when there is to be no report. */
+export async function answerSamples(
+  model: Llama,
+  { tokenizer, samplePrompts }: Pick<Prepared<unknown>, "tokenizer" | "samplePrompts">,
+  recipe: TrainingRecipe,
+): Promise<{ prompt: string; answer: string }[]> {
+  const room = model.config.maxPositionEmbeddings;
+  const prompts = samplePrompts
+    .filter(({ ids }) => ids.length > 0 && ids.length < room)
+    .slice(0, recipe.report_samples);
+  if (!recipe.report || prompts.length === 0) return [];
+  const answers = await generate(
+    model,
+    prompts.map(({ ids }) => ids),
+    { maxNewTokens: recipe.report_sample_tokens, stopTokens: stopTokensOf(model, tokenizer.eosId) },
+  );
+  return prompts.map(({ text }, i) => {
+    return { prompt: text, answer: tokenizer.decode(answers[i]!.ids, { skipSpecialTokens: true }).trim() };
+  });
+}
+
+/** The tokens that end an answer: the tokenizer's and the config's, which may be several. */
+export function stopTokensOf({ config }: Llama, eosId: number | undefined): number[] {
+  const listed = config.eosTokenId;
+  const ids = [eosId, ...(typeof listed === "number" ? [listed] : (listed ?? []))];
+  return [...new Set(ids.filter((id) => id !== undefined))];
+}

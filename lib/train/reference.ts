@@ -1,0 +1,97 @@
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { open } from "node:fs/promises";
+import { join } from "node:path";
+
+import { FileError } from "../base/errors.js";
+import { writeFileAtomic } from "../base/files.js";
+import { readSafetensorsHeader } from "../checkpoint/safetensors.js";
+import { safetensorsFile } from "../checkpoint/safetensors_write.js";
+import { locateWeights } from "../checkpoint/weights_index.js";
+import type { TokenPair } from "../data/encode.js";
+import type { DpoTask, ReferencedPair } from "./dpo.js";
+
+/** Pairs whose log-probabilities are computed between two reports of progress. */
+const CHUNK = 64;
+
+/**
+ * Gives every pair what the model, as it is now, gives its answers. The numbers are kept in `folder` under a name made of
+ * the weights, the dtype and every token, so that another epoch, another run or a resumed one only reads them.
+ */
+export async function referencePairs(
+  task: DpoTask,
+  pairs: readonly TokenPair[],
+  options: {
+    readonly modelFolder: string;
+    readonly dtype: string;
+    readonly cacheFolder: string;
+    readonly onProgress?: (done: number) => void;
+    readonly signal?: AbortSignal;
+  },
+): Promise<ReferencedPair[]> {
+  const key = await referenceKey(options.modelFolder, options.dtype, pairs);
+  const path = join(options.cacheFolder, `reference-${key}.safetensors`);
+  const cached = await readReference(path, pairs.length);
+  const values = cached ?? (await compute(task, pairs, options));
+  if (cached === undefined) await writeReference(path, values);
+  return pairs.map((pair, i) => ({ ...pair, refChosen: values[2 * i]!, refRejected: values[2 * i + 1]! }));
+}
+
+async function compute(
+  task: DpoTask,
+  pairs: readonly TokenPair[],
+  options: { readonly onProgress?: (done: number) => void; readonly signal?: AbortSignal },
+): Promise<Float32Array> {
+  const values = new Float32Array(2 * pairs.length);
+  for (let first = 0; first < pairs.length; first += CHUNK) {
+    options.signal?.throwIfAborted();
+    const sums = await task.logProbs(pairs.slice(first, first + CHUNK));
+    sums.forEach(({ refChosen, refRejected }, i) => {
+      values.set([refChosen, refRejected], 2 * (first + i));
+    });
+    options.onProgress?.(Math.min(first + CHUNK, pairs.length));
+  }
+  return values;
+}
+
+async function referenceKey(modelFolder: string, dtype: string, pairs: readonly TokenPair[]): Promise<string> {
+  const hash = createHash("sha256").update(dtype);
+  const located = await locateWeights(modelFolder);
+  for (const file of [...new Set([...located.values()].map((tensor) => tensor.file))].sort()) {
+    for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer);
+  }
+  for (const { prompt, chosen, rejected } of pairs) {
+    hash.update(Int32Array.of(prompt.length, chosen.length, rejected.length));
+    for (const ids of [prompt, chosen, rejected]) hash.update(ids);
+  }
+  return hash.digest("hex").slice(0, 16);
+}
+
+async function writeReference(path: string, values: Float32Array): Promise<void> {
+  const data = async () => new Uint8Array(values.buffer);
+  const { size, chunks } = safetensorsFile([{ name: "log_probs", dtype: "F32", shape: [values.length / 2, 2], data }]);
+  await writeFileAtomic(path, chunks, { size });
+}
+
+/** The cached values, or undefined when there is no file; one that does not fit is an error. */
+async function readReference(path: string, numPairs: number): Promise<Float32Array | undefined> {
+  const file = await open(path).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === "ENOENT") return undefined;
+    throw new FileError(path, cause.message, { cause });
+  });
+  if (file === undefined) return undefined;
+  try {
+    const tensor = (await readSafetensorsHeader(path)).tensors.get("log_probs");
+    if (tensor?.dtype !== "F32" || tensor.shape.join() !== `${numPairs},2`) {
+      throw new FileError(
+        path,
+        `not the log-probabilities of ${numPairs} pairs; delete it to have them computed again`,
+      );
+    }
+    const bytes = new Uint8Array(tensor.end - tensor.begin);
+    await file.read(bytes, 0, bytes.length, tensor.begin);
+    return new Float32Array(bytes.buffer);
+  } finally {
+    await file.close();
+  }
+}
