@@ -1,0 +1,49 @@
+import type { Arena } from "../tensor/arena.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { call } from "./call.js";
+
+// T = packed tokens, C = hidden size, V = vocabulary, N = pairs of a row and a label
+
+/** What the backward pass reads. */
+export interface TokenLogProbsSaved {
+  readonly hidden: Tensor<"T,C">;
+  readonly weight: Tensor<"V,C">;
+  readonly rows: Tensor<"N">;
+  readonly labels: Tensor<"N">;
+  readonly lse: Tensor<"N">;
+}
+
+export interface TokenLogProbs {
+  readonly logProbs: Tensor<"N">;
+  /** Of the whole distribution, in nats. */
+  readonly entropy: Tensor<"N">;
+  /** 1 where the label is the most likely token, else 0. */
+  readonly correct: Tensor<"N">;
+  readonly saved: TokenLogProbsSaved;
+}
+
+/** Log-probabilities of labels under the head, without logits in memory. See native/kernels/token_log_probs.h. */
+export function tokenLogProbs(
+  arena: Arena,
+  hidden: Tensor<"T,C">,
+  weight: Tensor<"V,C">,
+  rows: Tensor<"N">,
+  labels: Tensor<"N">,
+): TokenLogProbs {
+  const perPair = () => arena.empty<"N">(rows.shape, "f32");
+  const [logProbs, lse, entropy, correct] = [perPair(), perPair(), perPair(), perPair()];
+  call("token_log_probs_forward", { hidden, weight, rows, labels, log_probs: logProbs, lse, entropy, correct });
+  return { logProbs, entropy, correct, saved: { hidden, weight, rows, labels, lse } };
+}
+
+/** Returns `dhidden`; adds to `dweight`. */
+export function tokenLogProbsBackward(
+  arena: Arena,
+  dlogProbs: Tensor<"N">,
+  saved: TokenLogProbsSaved,
+  dweight: Tensor<"V,C">,
+): Tensor<"T,C"> {
+  const dhidden = arena.empty<"T,C">(saved.hidden.shape, saved.hidden.dtype);
+  call("token_log_probs_backward", { ...saved, dlog_probs: dlogProbs, dhidden, dweight });
+  return dhidden;
+}
