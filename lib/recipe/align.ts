@@ -1,0 +1,130 @@
+import { join } from "node:path";
+import { ConfigError } from "../base/errors.js";
+import { fileLayer, type Layer, overrideLayer } from "./layers.js";
+import { type Override, parseOverrides } from "./overrides.js";
+import { deepFreeze, type ParsedRecipe, type RecipeSource, readSource, resolve } from "./parse.js";
+import { type Problem, showPath, showValue, throwProblems, toProblems } from "./problems.js";
+import { type DpoRecipe, type FeedbackRecipe, SCHEMAS, type SftRecipe } from "./schema.js";
+import { readYamlValue, type YamlFile } from "./yaml_text.js";
+
+/** The stages of `westwind align`, in order; each may be missing. */
+export interface AlignRecipe {
+  readonly sft?: ParsedRecipe<SftRecipe>;
+  readonly feedback?: FeedbackRecipe;
+  readonly dpo?: ParsedRecipe<DpoRecipe>;
+}
+
+const STAGES = ["sft", "feedback", "dpo"] as const;
+const DATA_SET = /^dataset_(name|mixer|mixture|splits|configs?|train_split|test_split)$/;
+
+/**
+ * Reads one file with the sections `sft`, `feedback` and `dpo`. Keys outside of them hold for sft and dpo alike. What
+ * is left open follows from the stages: with a top-level `output_dir`, each stage writes to a folder of its own in it;
+ * dpo starts from the model sft saves, and learns from the pairs feedback writes. Throws as `parseRecipe` does.
+ */
+export function parseAlignRecipe(source: RecipeSource): AlignRecipe {
+  const file = readSource(source);
+  const overrides = parseOverrides(source.overrides ?? []);
+  const problems: Problem[] = [];
+  const isStage = (key: string) => (STAGES as readonly string[]).includes(key);
+
+  const sections = new Map<string, Record<string, unknown>>();
+  for (const stage of STAGES) {
+    const value = file.values[stage] ?? {};
+    const isGiven = Object.hasOwn(file.values, stage) || overrides.some(({ path }) => path[0] === stage);
+    if (typeof value === "object" && !Array.isArray(value)) {
+      if (isGiven) sections.set(stage, value as Record<string, unknown>);
+    } else {
+      problems.push({ key: stage, message: `${showValue(value)}, expected a mapping (${file.place([stage])})` });
+    }
+  }
+  for (const { path } of overrides) {
+    if (isStage(path[0]) && path.length === 1) {
+      problems.push({ key: path[0], message: `expected --${path[0]}.key=value` });
+    }
+  }
+  if (sections.size === 0 && problems.length === 0) {
+    throw new ConfigError("", `${source.path ?? "recipe"}: no stage, expected a section sft, feedback or dpo`);
+  }
+
+  const shared = Object.fromEntries(Object.entries(file.values).filter(([key]) => !isStage(key)));
+  const sharedOverrides = overrides.filter(({ path }) => !isStage(path[0]));
+  const common = [fileLayer(["sft", "dpo"], file, shared), overrideLayer(["sft", "dpo"], sharedOverrides)];
+  problems.push(...common.flatMap((layer) => layer.problems));
+  const root = common.flatMap(({ assignments }) => assignments).findLast(({ path }) => path[0] === "output_dir")?.value;
+  const within = (...names: string[]) => (typeof root === "string" ? join(root, ...names) : undefined);
+
+  const ownOverrides = (stage: string) =>
+    overrides.flatMap(({ path, text }): Override[] => {
+      const [first, key, ...rest] = path;
+      return first === stage && key !== undefined ? [{ path: [key.replaceAll("-", "_"), ...rest], text }] : [];
+    });
+  const stage = <Kind extends "sft" | "dpo">(kind: Kind, derived: Record<string, string | undefined>) => {
+    const section = sections.get(kind);
+    if (section === undefined) return undefined;
+    const inherited = common.map((layer) => ({ ...layer, problems: [] }));
+    const layers = [
+      ...(derived.dataset_name === undefined ? inherited : inherited.map(withoutData)),
+      given(derived),
+      fileLayer([kind], file, section, kind),
+      overrideLayer([kind], ownOverrides(kind), kind),
+    ];
+    const { problems: own, ...parsed } = resolve(kind, layers, [kind]);
+    problems.push(...own);
+    return parsed;
+  };
+
+  const sft = stage("sft", { output_dir: within("sft") });
+  const feedback = readFeedback(
+    file,
+    sections.get("feedback"),
+    ownOverrides("feedback"),
+    within("feedback", "pairs.jsonl"),
+    problems,
+  );
+  const dpo = stage("dpo", {
+    output_dir: within("dpo"),
+    model_name_or_path: sft && (sft.recipe?.output_dir ?? "sft's model"),
+    dataset_name: sections.has("feedback") ? (feedback?.output ?? "feedback's pairs") : undefined,
+  });
+  const isFirst = ({ key, message }: Problem, i: number) =>
+    problems.findIndex((other) => other.key === key && other.message === message) === i;
+  throwProblems(problems.filter(isFirst)); // a shared key is looked at for sft and for dpo
+  return { ...(sft && { sft }), ...(feedback && { feedback }), ...(dpo && { dpo }) };
+}
+
+/** A layer of what follows from other stages. */
+function given(values: Record<string, string | undefined>): Layer {
+  const assignments = Object.entries(values).flatMap(([key, value]) =>
+    value === undefined ? [] : [{ path: [key] as const, value, spelt: key, where: "" }],
+  );
+  return { assignments, ignored: [], problems: [] };
+}
+
+/** The shared data set is sft's, splits and all, once feedback makes dpo's. */
+const withoutData = (layer: Layer): Layer => ({
+  ...layer,
+  assignments: layer.assignments.filter(({ path }) => !DATA_SET.test(path[0])),
+});
+
+function readFeedback(
+  file: YamlFile,
+  section: Record<string, unknown> | undefined,
+  overrides: readonly Override[],
+  output: string | undefined,
+  problems: Problem[],
+): FeedbackRecipe | undefined {
+  if (section === undefined) return undefined;
+  const values: Record<string, unknown> = { ...(output !== undefined && { output }), ...section };
+  for (const { path, text } of overrides) {
+    values[showPath(path)] = text !== undefined && path[0] === "seed" ? readYamlValue(text) : (text ?? true);
+  }
+  const result = SCHEMAS.feedback.safeParse(values);
+  if (result.success) return deepFreeze(result.data);
+  for (const { path, message } of toProblems(SCHEMAS.feedback, values, result.error)) {
+    const isInFile = Object.hasOwn(section, path[0] ?? "");
+    const where = isInFile ? ` (${file.place(["feedback", ...path])})` : "";
+    problems.push({ key: showPath(["feedback", ...path]), message: message + where });
+  }
+  return undefined;
+}

@@ -1,0 +1,40 @@
+import { flag, integer, oneOf, text } from "./values.js";
+
+export const DTYPES = ["auto", "float32", "bfloat16", "float16"] as const;
+
+export const modelKeys = {
+  model_name_or_path: text("the folder of a model").describe(
+    "Folder of the model to train: config.json, safetensors, tokenizer files. For dpo it is also the frozen reference.",
+  ),
+  tokenizer_name_or_path: text().nullable().default(null).describe("Folder of the tokenizer; null: the model's own."),
+  chat_template: text()
+    .nullable()
+    .default(null)
+    .describe("zephyr, chatml, llama2, llama3, mistral, or the source of a Jinja template; null: the tokenizer's own."),
+  auto_insert_empty_system_msg: flag()
+    .default(false)
+    .describe(
+      "Begin a conversation that has no system message with an empty one, if the template shows system messages. TRL never does; the alignment-handbook does unless told not to.",
+    ),
+  dtype: oneOf(DTYPES, { fp32: "float32", bf16: "bfloat16", fp16: "float16", float: "float32", half: "float16" })
+    .nullable()
+    .default(null)
+    .describe("Precision asked for the weights. Also spelt torch_dtype. The CPU computes in float32."),
+  bf16: flag()
+    .nullable()
+    .default(null)
+    .describe("Compute in bfloat16 where the device can. The CPU computes in float32."),
+  fp16: flag().default(false).describe("As bf16, for float16."),
+  tf32: flag().nullable().default(null).describe("As bf16, for the TF32 mode of CUDA."),
+  device: text().default("auto").describe("auto, cpu, or cuda; in this version the device is the CPU."),
+  threads: integer(1)
+    .nullable()
+    .default(null)
+    .describe("CPU threads; null: one per core. Results do not depend on it."),
+  token_budget: integer(1)
+    .nullable()
+    .default(null)
+    .describe(
+      "Tokens that go through the model at once; null: chosen by westwind. It changes memory and speed, not the result.",
+    ),
+};
