@@ -15,6 +15,7 @@ export interface AlignRecipe {
 }
 
 const STAGES = ["sft", "feedback", "dpo"] as const;
+const isStage = (key: string): boolean => (STAGES as readonly string[]).includes(key);
 const DATA_SET = /^dataset_(name|mixer|mixture|splits|configs?|train_split|test_split)$/;
 
 /**
@@ -26,23 +27,7 @@ export function parseAlignRecipe(source: RecipeSource): AlignRecipe {
   const file = readSource(source);
   const overrides = parseOverrides(source.overrides ?? []);
   const problems: Problem[] = [];
-  const isStage = (key: string) => (STAGES as readonly string[]).includes(key);
-
-  const sections = new Map<string, Record<string, unknown>>();
-  for (const stage of STAGES) {
-    const value = file.values[stage] ?? {};
-    const isGiven = Object.hasOwn(file.values, stage) || overrides.some(({ path }) => path[0] === stage);
-    if (typeof value === "object" && !Array.isArray(value)) {
-      if (isGiven) sections.set(stage, value as Record<string, unknown>);
-    } else {
-      problems.push({ key: stage, message: `${showValue(value)}, expected a mapping (${file.place([stage])})` });
-    }
-  }
-  for (const { path } of overrides) {
-    if (isStage(path[0]) && path.length === 1) {
-      problems.push({ key: path[0], message: `expected --${path[0]}.key=value` });
-    }
-  }
+  const sections = readSections(file, overrides, problems);
   if (sections.size === 0 && problems.length === 0) {
     throw new ConfigError("", `${source.path ?? "recipe"}: no stage, expected a section sft, feedback or dpo`);
   }
@@ -91,6 +76,28 @@ export function parseAlignRecipe(source: RecipeSource): AlignRecipe {
     problems.findIndex((other) => other.key === key && other.message === message) === i;
   throwProblems(problems.filter(isFirst)); // a shared key is looked at for sft and for dpo
   return { ...(sft && { sft }), ...(feedback && { feedback }), ...(dpo && { dpo }) };
+}
+
+/** The sections that a file or a command line has, by stage. */
+function readSections(
+  file: YamlFile,
+  overrides: readonly Override[],
+  problems: Problem[],
+): Map<string, Record<string, unknown>> {
+  const sections = new Map<string, Record<string, unknown>>();
+  for (const stage of STAGES) {
+    const value = file.values[stage] ?? {};
+    const own = overrides.filter(({ path }) => path[0] === stage);
+    if (typeof value !== "object" || Array.isArray(value)) {
+      problems.push({ key: stage, message: `${showValue(value)}, expected a mapping (${file.place([stage])})` });
+    } else if (Object.hasOwn(file.values, stage) || own.length > 0) {
+      sections.set(stage, value as Record<string, unknown>);
+    }
+    if (own.some(({ path }) => path.length === 1)) {
+      problems.push({ key: stage, message: `expected --${stage}.key=value` });
+    }
+  }
+  return sections;
 }
 
 /** A layer of what follows from other stages. */

@@ -42,14 +42,15 @@ export function parseRecipe<Kind extends RecipeKind>(kind: Kind, source: RecipeS
 }
 
 export function readSource({ path, text }: RecipeSource): YamlFile {
-  if (text !== undefined) return readYaml(path ?? "recipe", text);
-  if (path === undefined) return readYaml("recipe", "");
+  return readYaml(path ?? "recipe", text ?? (path === undefined ? "" : readFile(path)));
+}
+
+function readFile(path: string): string {
   try {
-    return readYaml(path, readFileSync(path, "utf8"));
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code === undefined || code.startsWith("ERR_CONFIG")) throw error;
-    throw new FileError(path, code === "ENOENT" ? "no such file, expected a recipe" : message, { cause: error });
+    return readFileSync(path, "utf8");
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    throw new FileError(path, code === "ENOENT" ? "no such file, expected a recipe" : message, { cause });
   }
 }
 

@@ -63,6 +63,12 @@ describe("defaults", () => {
 });
 
 describe("spellings", () => {
+  test("mappings can be merged, and numbers may have an exponent without a point", () => {
+    const { recipe } = sft("lr_scheduler_kwargs: &a {min_lr_rate: 1e-1}\nlearning_rate: 1e-5");
+    expect(recipe).toMatchObject({ learning_rate: 1e-5, lr_scheduler_kwargs: { min_lr_rate: 0.1 } });
+    expect(sft("<<: {seed: 5}").recipe.seed).toBe(5);
+  });
+
   test("older and newer names of a key are one key", () => {
     const { recipe } = sft("max_seq_length: 7\nevaluation_strategy: epoch\ntorch_dtype: float32");
     expect(recipe).toMatchObject({ max_length: 7, eval_strategy: "epoch", dtype: "float32", do_eval: true });
@@ -190,6 +196,30 @@ dataset_mixture:
     ["loss_type: [ipo, ipo]", "loss_type: ipo, ipo, expected no loss twice (a.yaml:4)"],
   ])("%j contradicts itself", (text, problem) => {
     expect(problemsOf(() => dpo(text))).toEqual([problem]);
+  });
+
+  test.each([
+    ["beta", [1e-9], [0, -1, "x", null, []]],
+    ["label_smoothing", [0, 0.49], [0.5, -0.1]],
+    ["learning_rate", [0, 1e-9], [-1e-9]],
+    ["warmup_ratio", [0, 1], [1.01]],
+    ["adam_beta2", [0, 0.999], [1]],
+    ["adam_epsilon", [1e-12], [0]],
+    ["max_steps", [-1, 1], [0, -2, 1.5]],
+    ["max_length", [1, null], [0, 1.5, "long"]],
+    ["save_steps", [0.05, 1, 500], [0, 1.5, -1]],
+    ["num_train_epochs", [0.1, 3], [0, Number.POSITIVE_INFINITY]],
+    ["report_samples", [0], [-1]],
+    ["resume_from_checkpoint", [true, "no", "folder"], [3, null, ""]],
+    ["save_total_limit", [1, null], [0]],
+    ["dataset_splits", [["train"], "test_sft", null], [[], "dev", 3]],
+    ["overwrite_output_dir", [true, "yes"], ["maybe", 1, null]],
+  ])("bounds of %s", (key, good, bad) => {
+    const read = (value: unknown) =>
+      dpo(`${key}: ${value === Number.POSITIVE_INFINITY ? ".inf" : JSON.stringify(value)}`);
+    for (const value of good) expect(() => read(value)).not.toThrow();
+    for (const value of bad)
+      expect(problemsOf(() => read(value))).toEqual([expect.stringMatching(/, expected .* \(a\.yaml:4\)$/)]);
   });
 
   test("no key can reach what every object has", () => {
