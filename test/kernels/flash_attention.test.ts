@@ -6,8 +6,10 @@ import { type Arrays, conformance, expectClose } from "./conformance.js";
 import { gradcheck } from "./gradcheck.js";
 import { backends, launch } from "./launch.js";
 
+type Mask = Arrays<"positions" | "sequence_start" | "visible_until">;
+
 /** Lays prompts with their answers end to end: [5] is a document of 5 tokens, [5, 2, 3] a prompt with two answers. */
-function packed(...trees: number[][]): Arrays<"positions" | "sequence_start" | "visible_until"> & { T: number } {
+function packed(...trees: number[][]): Mask {
   const positions: number[] = [];
   const start: number[] = [];
   const until: number[] = [];
@@ -25,14 +27,13 @@ function packed(...trees: number[][]): Arrays<"positions" | "sequence_start" | "
     for (const answer of answers) lay(answer, prompt, positions.length + answer);
   }
   return {
-    T: positions.length,
     positions: Float64Array.from(positions),
     sequence_start: Float64Array.from(start),
     visible_until: Float64Array.from(until),
   };
 }
 
-const masksOf = ({ positions, sequence_start, visible_until }: ReturnType<typeof packed>) => ({
+const masksOf = ({ positions, sequence_start, visible_until }: Mask) => ({
   positions: () => positions,
   sequence_start: () => sequence_start,
   visible_until: () => visible_until,
@@ -63,7 +64,7 @@ const layouts: Record<string, { trees: number[][]; window?: number }> = {
 
 for (const [name, { trees, window = 0 }] of Object.entries(layouts)) {
   const mask = packed(...trees);
-  const options = { axes: heads.map((h) => ({ T: mask.T, ...h })), scalars: { scale: 0.7, window } };
+  const options = { axes: heads.map((h) => ({ T: mask.positions.length, ...h })), scalars: { scale: 0.7, window } };
   describe(name, () => {
     conformance("flash_attention_forward", { reference: flashAttentionForward, inputs: masksOf(mask), ...options });
     conformance("flash_attention_backward", { reference: flashAttentionBackward, inputs: masksOf(mask), ...options });
@@ -72,7 +73,7 @@ for (const [name, { trees, window = 0 }] of Object.entries(layouts)) {
 
 describe("head sizes", () => {
   const mask = packed([50], [10, 20, 5]);
-  const axes = [1, 8, 48, 64, 80, 128, 256].map((D) => ({ T: mask.T, M: 4, H: 2, D }));
+  const axes = [1, 8, 48, 64, 80, 128, 256].map((D) => ({ T: mask.positions.length, M: 4, H: 2, D }));
   const scalars = ({ D }: { D: number }) => ({ scale: 2 / Math.sqrt(D), window: 0 });
   const options = { axes, scalars, inputs: masksOf(mask) };
   conformance("flash_attention_forward", { reference: flashAttentionForward, ...options });
@@ -81,7 +82,7 @@ describe("head sizes", () => {
 
 const tree = packed([3, 2, 2], [2]);
 gradcheck("flash_attention", {
-  axes: { T: tree.T, M: 4, H: 2, D: 3 },
+  axes: { T: tree.positions.length, M: 4, H: 2, D: 3 },
   inputs: { qkv: "T,M,D" },
   forward: ({ qkv }, axes) => flashAttentionForward({ qkv, ...tree }, axes, { scale: 0.7, window: 4 }).y,
   backward: (dy, { qkv }, axes) => {
@@ -99,11 +100,15 @@ const noise = (length: number, seed: number): Float64Array => {
 /** Forward, then backward with what the forward pass returned. */
 async function attend(
   backend: (typeof backends)[number],
-  mask: ReturnType<typeof packed>,
+  mask: Mask,
   { M, H, D }: { M: number; H: number; D: number },
   { qkv, dy }: Arrays<"qkv" | "dy">,
 ): Promise<Arrays<"y" | "lse" | "dqkv">> {
-  const run = { axes: { T: mask.T, M, H, D }, dtypes: { t: "f32" } as const, scalars: { scale: 0.5, window: 0 } };
+  const run = {
+    axes: { T: mask.positions.length, M, H, D },
+    dtypes: { t: "f32" } as const,
+    scalars: { scale: 0.5, window: 0 },
+  };
   const forward = await launch(backend.device(2), "flash_attention_forward", { ...run, values: { qkv, ...mask } });
   const [y, lse] = [forward.y!.values, forward.lse!.values];
   const values = { dy, qkv, y, lse, ...mask };
@@ -144,8 +149,8 @@ describe.each(backends)("$name", (backend) => {
 
   test("what the mask hides changes no bit", async () => {
     const mask = packed([20, 30, 40], [25]);
-    const qkv = noise(mask.T * row, 1);
-    const dy = noise(mask.T * out, 2);
+    const qkv = noise(mask.positions.length * row, 1);
+    const dy = noise(mask.positions.length * out, 2);
     const before = await attend(backend, mask, axes, { qkv, dy });
     const changed = qkv.map((value, i) => (i >= 20 * row && i < 50 * row ? 3 * value : value)); // the chosen answer
     const after = await attend(backend, mask, axes, { qkv: changed, dy });
@@ -157,18 +162,18 @@ describe.each(backends)("$name", (backend) => {
   // Queries and keys are 141.42 in one channel: scores are 1e4 where it is the same, -1e4 or 0 elsewhere.
   test("scores of 1e4", async () => {
     const mask = packed([90]);
-    const qkv = noise(mask.T * row, 1);
-    for (let t = 0; t < mask.T; t++) {
+    const qkv = noise(mask.positions.length * row, 1);
+    for (let t = 0; t < mask.positions.length; t++) {
       for (let m = 0; m < axes.H + 1; m++) {
         const head = qkv.subarray((t * axes.M + m) * axes.D, (t * axes.M + m + 1) * axes.D).fill(0);
         head[t % 3] = Math.fround(Math.sqrt(2e4));
         if (m < axes.H) head[(t + 1) % 3] = -head[t % 3]!;
       }
     }
-    const dy = noise(mask.T * out, 2);
+    const dy = noise(mask.positions.length * out, 2);
     const { y, lse, dqkv } = await attend(backend, mask, axes, { qkv, dy });
     const options = { scale: 0.5, window: 0 };
-    const shape = { T: mask.T, ...axes };
+    const shape = { T: mask.positions.length, ...axes };
     const expected = flashAttentionForward({ qkv, ...mask }, shape, options);
     expectClose("y", y, expected.y);
     expectClose("lse", lse, expected.lse);
@@ -179,9 +184,9 @@ describe.each(backends)("$name", (backend) => {
 
   test("a NaN is not hidden by the softmax", async () => {
     const mask = packed([40]);
-    const qkv = noise(mask.T * row, 1);
+    const qkv = noise(mask.positions.length * row, 1);
     qkv[(10 * axes.M + axes.H) * axes.D] = Number.NaN; // in the key of token 10
-    const { y } = await attend(backend, mask, axes, { qkv, dy: noise(mask.T * out, 2) });
+    const { y } = await attend(backend, mask, axes, { qkv, dy: noise(mask.positions.length * out, 2) });
     expect(y.subarray(0, 10 * out).some(Number.isNaN)).toBe(false);
     expect(y.subarray(10 * out).every(Number.isNaN)).toBe(true);
   });

@@ -2,7 +2,7 @@ import type { Arrays, Axes } from "../kernels/conformance.js";
 
 export function kvCacheWrite(
   { qkv, slots, k_cache, v_cache }: Arrays<"qkv" | "slots" | "k_cache" | "v_cache">,
-  { T, M, K, D }: Axes<"T" | "M" | "K" | "D">,
+  { T, M, K, D }: Axes<"T" | "N" | "M" | "K" | "D">,
 ): Arrays<"k_cache" | "v_cache"> {
   const keys = k_cache.slice();
   const values = v_cache.slice();
@@ -16,7 +16,7 @@ export function kvCacheWrite(
 
 export function cachedAttention(
   { qkv, k_cache, v_cache, begins, lengths }: Arrays<"qkv" | "k_cache" | "v_cache" | "begins" | "lengths">,
-  { B, M, H, K, D }: Axes<"B" | "M" | "H" | "K" | "D">,
+  { B, M, H, K, D }: Axes<"B" | "N" | "M" | "H" | "K" | "D">,
   { scale, window }: { scale: number; window: number },
 ): Arrays<"y"> {
   const y = new Float64Array(B * H * D);
