@@ -1,5 +1,6 @@
 // Trains the byte-level BPE tokenizer of the quickstart on the text of its little world and writes the tokenizer files:
-//   node scripts/make_quickstart_tokenizer.mjs [FOLDER]        (default assets/quickstart; needs a built dist/)
+//   node scripts/make_quickstart_tokenizer.mjs [FOLDER] && npx biome check --write assets
+// FOLDER is assets/quickstart unless given. Needs a built dist/.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";

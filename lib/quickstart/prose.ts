@@ -6,11 +6,11 @@ import { ANIMALS, COLOURS, COMFORTS, NUMBERS, PLACES, RECIPES, STRANGERS } from 
 /** One document of plain text about the valley, such as the base model reads. `drawPrompt` gives prompts it may quote. */
 export function writeProse(random: Random, drawPrompt: (random: Random) => string): string {
   const dice = random.below(20);
-  if (dice < 5) return tellStory(random);
-  if (dice < 8) return describeAnimals(random);
+  if (dice < 4) return tellStory(random);
+  if (dice < 7) return describeAnimals(random);
   if (dice < 11) return countAnimals(random);
-  if (dice < 13) return explainRecipe(random);
-  if (dice < 15) return recallDay(random);
+  if (dice < 12) return explainRecipe(random);
+  if (dice < 13) return recallDay(random);
   return quoteTalk(drawPrompt(random), random);
 }
 

@@ -1,8 +1,7 @@
-import { existsSync, readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import type { SourceRow } from "../../lib/data/source.js";
 import { type BinarizeOptions, binarize, type PairRow } from "../../lib/feedback/binarize.js";
+import { readJsonLines, sharedData } from "../shared_data.js";
 
 interface Draft {
   model: string;
@@ -189,17 +188,14 @@ test("an unknown rule is an error that lists the rules", () => {
   );
 });
 
-const feedbackFile = fileURLToPath(
-  new URL("../../../shared/data/preferences/feedback_raw_test.jsonl", import.meta.url),
-);
+const feedbackFile = sharedData("preferences/feedback_raw_test.jsonl");
 
-test.skipIf(!existsSync(feedbackFile))(
+test.skipIf(feedbackFile === undefined)(
   "real feedback: every row is a pair or a counted drop, and scores agree",
   async () => {
-    const rows = readFileSync(feedbackFile, "utf8")
-      .split("\n")
-      .filter(Boolean)
-      .map((line, index): SourceRow => ({ source: feedbackFile, index, fields: JSON.parse(line) }));
+    const rows = readJsonLines<Record<string, unknown>>(feedbackFile!).map((fields, index): SourceRow => {
+      return { source: feedbackFile!, index, fields };
+    });
 
     const overall = await collect(rows, { rule: "overall" });
     expect(overall.report).toMatchObject({ rows: 420 });

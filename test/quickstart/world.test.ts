@@ -1,5 +1,4 @@
-import { readFileSync } from "node:fs";
-import { Tokenizer } from "@huggingface/tokenizers";
+import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { Random } from "../../lib/base/random.js";
 import { binarize, type PairRow } from "../../lib/feedback/binarize.js";
@@ -7,6 +6,8 @@ import { askQuestion, drawQuestion, readQuestion } from "../../lib/quickstart/qu
 import { ANIMALS, RECIPES } from "../../lib/quickstart/valley.js";
 import { collectFeedback, drawPrompts, splitOf, writeDialogues, writeTexts } from "../../lib/quickstart/world.js";
 import { FLAWS, type Flaw, ruleWriter, WRITERS, writeAnswer } from "../../lib/quickstart/writer.js";
+import { resolveChatTemplate } from "../../lib/text/chat_template.js";
+import { Tokenizer } from "../../lib/text/tokenizer.js";
 
 test("the valley's tables are unambiguous", () => {
   const words = ANIMALS.flatMap(({ home, food, sound }) => [home, food, sound]);
@@ -112,18 +113,32 @@ test("a writer has the flaws at its rates", async () => {
   expect(curt).toBeLessThan(150);
 });
 
-test("the shipped tokenizer knows the world's words and loses no text", () => {
-  const asset = (name: string) =>
-    JSON.parse(readFileSync(new URL(`../../assets/quickstart/${name}`, import.meta.url), "utf8"));
-  const tokenizer = new Tokenizer(asset("tokenizer.json"), asset("tokenizer_config.json"));
+test("the shipped tokenizer knows the world's words and loses no text", async () => {
+  const folder = fileURLToPath(new URL("../../assets/quickstart", import.meta.url));
+  const tokenizer = await Tokenizer.load(folder);
+  expect(tokenizer).toMatchObject({ vocabSize: 1024, bosId: 1, eosId: 2, padId: 2 });
   const texts = writeTexts(200, 9).map(({ text }) => text);
   let [numTokens, numWords] = [0, 0];
-  for (const text of [...texts, "Äh \u{1f600}, naïve  two spaces\n\nand <s>", "<|user|>\nHi</s>\n<|assistant|>\n"]) {
-    const { ids } = tokenizer.encode(text, { add_special_tokens: false });
-    expect(tokenizer.decode(ids, { skip_special_tokens: false, clean_up_tokenization_spaces: false })).toBe(text);
+  for (const text of [
+    ...texts,
+    "\u00c4h \u{1f600}, na\u00efve  two spaces\n\nand <s>",
+    "<|user|>\nHi</s>\n<|assistant|>\n",
+  ]) {
+    const ids = tokenizer.encode(text);
+    expect(tokenizer.decode(ids)).toBe(text);
     numTokens += ids.length;
     numWords += text.split(/\s+|\b(?=[.,!?])/).length;
   }
   expect(numTokens / numWords).toBeLessThan(1.1);
-  expect(tokenizer.encode("<|user|>\nHi</s>\n", { add_special_tokens: false }).ids.slice(0, 1)).toEqual([4]);
+  expect(tokenizer.encode("<|user|>\nHi</s>\n")[0]).toBe(4);
+  expect([...tokenizer.encode("Hi", { addSpecialTokens: true })].at(0)).toBe(1);
+});
+
+test("the shipped tokenizer's chat template is Zephyr's", async () => {
+  const tokenizer = await Tokenizer.load(fileURLToPath(new URL("../../assets/quickstart", import.meta.url)));
+  const [own, zephyr] = [resolveChatTemplate(undefined, tokenizer), resolveChatTemplate("zephyr", tokenizer)];
+  const messages = ["system", "user", "assistant", "user"].map((role, i) => ({ role, content: `Text ${i}.` }));
+  for (const addGenerationPrompt of [true, false]) {
+    expect(own.render(messages, { addGenerationPrompt })).toBe(zephyr.render(messages, { addGenerationPrompt }));
+  }
 });
