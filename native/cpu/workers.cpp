@@ -37,12 +37,13 @@ void Workers::run(int64_t tasks, Task task, const void* body) {
   body_ = body;
   tasks_ = tasks;
   next_.store(0, std::memory_order_relaxed);
-  running_.store(threads_ - 1, std::memory_order_relaxed);
+  open_.store(true);
   round_.fetch_add(1);
   if (sleeping_.load() > 0) round_.notify_all();
 
   take_tasks(0);
-  for (int spins = 0; running_.load(std::memory_order_acquire) > 0; ++spins) {
+  open_.store(false);
+  for (int spins = 0; inside_.load() > 0; ++spins) {
     if (spins < kSpins) {
       pause();
     } else {
@@ -66,8 +67,9 @@ void Workers::help(int thread) {
     }
     seen = round_.load(std::memory_order_acquire);
     if (quit_) return;
-    take_tasks(thread);
-    running_.fetch_sub(1, std::memory_order_release);
+    inside_.fetch_add(1);
+    if (open_.load()) take_tasks(thread);
+    inside_.fetch_sub(1);
   }
 }
 

@@ -11,8 +11,8 @@
 
 namespace ww::cpu {
 
-// The threads of one CPU stream: the stream's own thread and threads - 1 more, which spin between the parallel loops of a
-// step and sleep when it is over. A kernel gives every task its own outputs, so results do not depend on who runs it.
+// The threads of one CPU stream: the stream's own thread and threads - 1 more, which spin between the parallel loops of
+// a step and sleep when it is over. A kernel gives every task its own outputs, so results do not depend on who runs it.
 class Workers {
  public:
   explicit Workers(int threads);
@@ -53,9 +53,13 @@ class Workers {
   const void* body_ = nullptr;
   int64_t tasks_ = 0;
   bool quit_ = false;
-  alignas(64) std::atomic<uint32_t> round_{0};  // one parallel loop each; helpers wait for it to change
+  // A loop is open while there may be tasks to take. A helper counts itself inside before it looks whether one is open,
+  // and the stream's thread closes the loop before it waits for nobody to be inside: a helper that another process
+  // keeps from running is never waited for.
+  alignas(64) std::atomic<uint32_t> round_{0};  // helpers wait for it to change
   alignas(64) std::atomic<int64_t> next_{0};
-  alignas(64) std::atomic<int> running_{0};
+  alignas(64) std::atomic<int> inside_{0};
+  alignas(64) std::atomic<bool> open_{false};
   alignas(64) std::atomic<int> sleeping_{0};
 };
 

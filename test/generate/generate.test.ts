@@ -1,0 +1,92 @@
+import { readFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { expect, test } from "vitest";
+
+import { Random } from "../../lib/base/random.js";
+import { loadModel } from "../../lib/checkpoint/load_model.js";
+import { generate } from "../../lib/generate/generate.js";
+import { sampleToken } from "../../lib/generate/sample.js";
+import { Device } from "../../lib/tensor/device.js";
+import { sharedData } from "../shared_data.js";
+
+async function tinyModel(device: Device, name = "tiny-mistral") {
+  return loadModel(device, `test/golden/${name}`, { dtype: "f32", trainable: false });
+}
+const prompts = [[1, 15, 10], [1, 70, 96, 35, 45, 40, 40, 61, 12, 64, 91, 48], [7]].map((ids) => Int32Array.from(ids));
+
+test("a batch gives each prompt the answer it gets alone, past the sliding window too", async () => {
+  using device = Device.cpu();
+  using model = await tinyModel(device);
+  const together = await generate(model, prompts, { maxNewTokens: 20 });
+  for (const [i, prompt] of prompts.entries()) {
+    const [alone] = await generate(model, [prompt], { maxNewTokens: 20 });
+    expect([...together[i]!.ids]).toEqual([...alone!.ids]);
+  }
+});
+
+test("each step is what the whole sequence gives without a cache", async () => {
+  using device = Device.cpu();
+  for (const name of ["tiny-mistral", "tiny-llama-rope", "tiny-llama-bias"]) {
+    using model = await tinyModel(device, name);
+    let ids = [...prompts[1]!];
+    const [cached] = await generate(model, [prompts[1]!], { maxNewTokens: 12 });
+    for (let i = 0; i < 12; i++) {
+      const [next] = await generate(model, [Int32Array.from(ids)], { maxNewTokens: 1 });
+      ids = [...ids, next!.ids[0]!];
+    }
+    expect([...cached!.ids]).toEqual(ids.slice(prompts[1]!.length));
+  }
+});
+
+test("sampling repeats with its seed, stops at stop tokens and at the model's length", async () => {
+  using device = Device.cpu();
+  using model = await tinyModel(device);
+  const options = { maxNewTokens: 8, temperature: 1.5, topP: 0.9 };
+  const ids = async (seed: number) => (await generate(model, prompts, { ...options, seed })).map((g) => [...g.ids]);
+  expect(await ids(1)).toEqual(await ids(1));
+  expect(await ids(1)).not.toEqual(await ids(2));
+
+  const [greedy] = await generate(model, [prompts[0]!], { maxNewTokens: 5 });
+  const stop = greedy!.ids[2]!;
+  const [stopped] = await generate(model, [prompts[0]!], { maxNewTokens: 5, stopTokens: [stop] });
+  expect(stopped!.finish).toBe("stop");
+  expect([...stopped!.ids]).toEqual([...greedy!.ids].slice(0, [...greedy!.ids].indexOf(stop)));
+  expect(greedy!.finish).toBe("length");
+
+  const limit = model.config.maxPositionEmbeddings;
+  const [full] = await generate(model, [new Int32Array(limit - 3).fill(5)], { maxNewTokens: 100 });
+  expect(full!.ids.length).toBe(3);
+  await expect(generate(model, [new Int32Array(limit).fill(5)], { maxNewTokens: 1 })).rejects.toThrow(
+    /expected fewer than/,
+  );
+  await expect(generate(model, [new Int32Array(0)], { maxNewTokens: 1 })).rejects.toThrow("prompt: 0 tokens");
+});
+
+test("top-p keeps the fewest tokens that hold the share, and temperature sharpens", () => {
+  const logits = Float32Array.from([Math.log(0.5), Math.log(0.3), Math.log(0.15), Math.log(0.05)]);
+  const random = new Random(3);
+  const counts = (options: { temperature: number; topP: number }) => {
+    const seen = [0, 0, 0, 0];
+    for (let i = 0; i < 4000; i++) seen[sampleToken(logits, options, random)]!++;
+    return seen.map((n) => n / 4000);
+  };
+  const all = counts({ temperature: 1, topP: 1 });
+  [0.5, 0.3, 0.15, 0.05].forEach((p, i) => expect(Math.abs(all[i]! - p)).toBeLessThan(0.03));
+  const nucleus = counts({ temperature: 1, topP: 0.75 });
+  expect(nucleus.slice(2)).toEqual([0, 0]);
+  expect(Math.abs(nucleus[0]! - 5 / 8)).toBeLessThan(0.03);
+  expect(counts({ temperature: 0.25, topP: 1 })[0]).toBeGreaterThan(0.85);
+  expect(counts({ temperature: 0, topP: 1 })[0]).toBe(1);
+});
+
+test.each(["stories-260k", "tinystories-656k"])("greedy continuations of %s are transformers'", async (name) => {
+  const path = sharedData(`models/${name}/golden.json`);
+  if (path === undefined) return;
+  const golden = JSON.parse(readFileSync(path, "utf8")) as { greedy: { prompt_ids: number[]; output_ids: number[] }[] };
+  using device = Device.cpu();
+  using model = await loadModel(device, dirname(path), { dtype: "f32", trainable: false });
+  for (const { prompt_ids, output_ids } of golden.greedy) {
+    const [answer] = await generate(model, [Int32Array.from(prompt_ids)], { maxNewTokens: output_ids.length });
+    expect([...answer!.ids]).toEqual(output_ids);
+  }
+});
