@@ -63,7 +63,7 @@ function addedTokens({ json, config }: TokenizerFiles): AddedToken[] {
     const flags = { single_word: false, lstrip: false, rstrip: false, normalized: true, special: false };
     tokens.set(token.content, { ...flags, ...(token as object), id: known?.id ?? Number(id), content: token.content });
   }
-  const vocab = json.model.vocab as Record<string, number>;
+  const vocab = isObject(json.model.vocab) ? (json.model.vocab as Record<string, number>) : {};
   for (const key of ["bos_token", "eos_token", "unk_token", "pad_token"]) {
     const content = tokenText(config[key]);
     const id = content === undefined ? undefined : vocab[content];

@@ -4,6 +4,7 @@ import { ModelError } from "../base/errors.js";
 import { ByteFallbackDecoder, Pipeline, SequenceDecoder } from "./library.js";
 import { type BpeModel, Merges } from "./merges.js";
 import { asTransformersReads } from "./pipeline.js";
+import { Spelling } from "./spelling.js";
 import { readTokenizerFiles, type TokenizerFiles, type TokenizerJson, tokenText } from "./tokenizer_files.js";
 
 export interface TokenizerOptions {
@@ -23,6 +24,7 @@ export class Tokenizer {
   readonly bosId?: number;
   readonly eosId?: number;
   readonly padId?: number;
+  readonly unkId?: number;
   readonly bosToken?: string;
   readonly eosToken?: string;
   readonly padToken?: string;
@@ -36,6 +38,8 @@ export class Tokenizer {
 
   private readonly specialIds: ReadonlySet<number>;
   private readonly present: TokenizerFiles["present"];
+  private readonly spelling: Spelling;
+  private readonly surfaces = new Map<number, Buffer>();
 
   private constructor(
     private readonly pipeline: Pipeline,
@@ -47,6 +51,7 @@ export class Tokenizer {
     this.specialIds = new Set(json.added_tokens.filter(({ special }) => special).map(({ id }) => id));
     this.chatTemplates = files.chatTemplates;
     this.present = files.present;
+    this.spelling = new Spelling(json);
     this.files = files.present.map(([path]) => path);
 
     const template = files.chatTemplates.get("default");
@@ -61,7 +66,7 @@ export class Tokenizer {
     if (bos !== undefined) [this.bosToken, this.bosId] = [bos.token, bos.id];
     if (eos !== undefined) [this.eosToken, this.eosId] = [eos.token, eos.id];
     if (pad !== undefined) [this.padToken, this.padId] = [pad.token, pad.id];
-    if (unk !== undefined) this.unkToken = unk.token;
+    if (unk !== undefined) [this.unkToken, this.unkId] = [unk.token, unk.id];
   }
 
   /** Reads a model's folder. Throws FileError where a file is missing or no JSON, ModelError where it cannot be used. */
@@ -92,6 +97,16 @@ export class Tokenizer {
   /** The token of an id as the vocabulary spells it. */
   token(id: number): string | undefined {
     return this.pipeline.id_to_token(id);
+  }
+
+  /** The UTF-8 bytes a token stands for wherever it stands (a leading "▁" as a blank); empty for an unknown id. */
+  bytesOf(id: number): Buffer {
+    let bytes = this.surfaces.get(id);
+    if (bytes === undefined) {
+      bytes = this.spelling.bytesOf(this.pipeline.id_to_token(id) ?? "");
+      this.surfaces.set(id, bytes);
+    }
+    return bytes;
   }
 
   /** The id of a token spelt as in the vocabulary. */

@@ -45,12 +45,7 @@ export async function readTokenizerFiles(folder: string, file: string): Promise<
   const path = join(folder, file);
   const json = await readJson(path);
   if (json === undefined) throw new FileError(path, "is missing, expected the file of a Hugging Face tokenizer");
-  if (!isObject(json.model) || typeof json.model.type !== "string") {
-    throw new ModelError(
-      path,
-      `model: ${json.model === undefined ? "missing" : "no type"}, expected {"type": "BPE", ...}`,
-    );
-  }
+  checkModel(path, json.model);
 
   const side = (name: string): string => join(folder, name);
   const config = (await readJson(side("tokenizer_config.json"))) ?? {};
@@ -75,6 +70,17 @@ export async function readTokenizerFiles(folder: string, file: string): Promise<
     chatTemplates: chatTemplatesOf(config, jinja),
     present,
   };
+}
+
+function checkModel(path: string, model: unknown): void {
+  if (!isObject(model))
+    throw new ModelError(path, 'model: missing, expected {"type": "BPE", "vocab": ..., "merges": ...}');
+  if (!["BPE", "Unigram", "WordPiece"].includes(String(model.type))) {
+    throw new ModelError(path, `model.type: ${JSON.stringify(model.type)}, expected BPE, Unigram or WordPiece`);
+  }
+  if (model.type === "BPE" && !(isObject(model.vocab) && Array.isArray(model.merges))) {
+    throw new ModelError(path, "model: expected vocab, an object of ids, and merges, a list");
+  }
 }
 
 /** A special token's text: files hold it as a string or as an AddedToken object, and null means there is none. */
