@@ -1,7 +1,7 @@
 #pragma once
 
-// Vectors of f32 as wide as the instruction set of this compilation, written with the compiler's vector extension so that
-// one source serves all of them. Loads and stores take any address.
+// Vectors of f32 as wide as the instruction set of this compilation, written with the compiler's vector extension so
+// that one source serves all of them. Loads and stores take any address.
 
 #include "native/core/bfloat16.h"
 #include "native/core/inline.h"
@@ -79,6 +79,17 @@ WW_INLINE void store_first<float>(float* to, Vec v, int64_t n) {
 #endif
 
 WW_INLINE Vec max(Vec a, Vec b) { return a > b ? a : b; }
+
+WW_INLINE Vec sqrt(Vec v) {
+#if defined(__AVX512F__)
+  return (Vec)_mm512_maskz_sqrt_ps(static_cast<__mmask16>(-1), (__m512)v);
+#elif defined(__AVX2__)
+  return (Vec)_mm256_sqrt_ps((__m256)v);
+#else
+  for (int i = 0; i < kLanes; ++i) v[i] = __builtin_sqrtf(v[i]);
+  return v;
+#endif
+}
 
 // Summed as a tree of halves: the order depends on the width only.
 WW_INLINE float sum(Vec v) {

@@ -1,0 +1,34 @@
+import { describe, expect, test } from "vitest";
+
+import type { Arrays, Axes } from "./conformance.js";
+import { conformance } from "./conformance.js";
+import { backends, launch } from "./launch.js";
+
+// One number, one past a vector, a chunk and a part of a second.
+conformance("cast", {
+  reference: ({ x }: Arrays<"x">, _axes: Axes<"N">) => ({ y: x }),
+  axes: [{ N: 1 }, { N: 33 }, { N: 65600 }],
+});
+
+describe.each(backends)("$name", (backend) => {
+  test("cast rounds f32 to the nearest bf16, ties to even, and keeps what is not a number", async () => {
+    const unit = 2 ** -7; // bf16 numbers lie this far apart from 1 on
+    const cases: [number, number][] = [
+      [1 + unit / 2, 1],
+      [1 + 1.5 * unit, 1 + 2 * unit],
+      [1 + unit / 2 + 2 ** -23, 1 + unit],
+      [-(1 + 1.5 * unit), -(1 + 2 * unit)],
+      [Number.NaN, Number.NaN],
+      [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY],
+      [3.4e38, Number.POSITIVE_INFINITY],
+      [-0, -0],
+    ];
+    const N = 5 * cases.length + 1; // whole vectors and a rest
+    const values = { x: Float64Array.from({ length: N }, (_, i) => cases[i % cases.length]![0]) };
+    const run = { axes: { N }, dtypes: { s: "f32", t: "bf16" }, scalars: {}, values } as const;
+    const { y } = await launch(backend.device(1), "cast", run);
+    y!.values.forEach((value, i) => {
+      expect(value).toBe(cases[i % cases.length]![1]);
+    });
+  });
+});
