@@ -1,5 +1,4 @@
-import { copyFile } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { writeFileAtomic } from "../base/files.js";
 import { cast } from "../kernels/cast.js";
 import { toConfigJson } from "../model/config.js";
@@ -12,16 +11,13 @@ import { writeWeights } from "./weights_index.js";
 export interface SaveModelOptions {
   /** What the weights are stored as; default the model's own dtype. */
   readonly dtype?: "f32" | "bf16";
-  /** Files to put beside the weights: the tokenizer's. */
-  readonly files?: readonly string[];
   /** The text of generation_config.json; default the token ids of the config. */
   readonly generationConfig?: string;
 }
 
-/** Writes weights, config and tokenizer into `folder` as transformers, vLLM and llama.cpp read them. */
+/** Writes weights and configs into `folder`, the weights last, as transformers, vLLM and llama.cpp read them. */
 export async function saveModel(model: Llama, folder: string, options: SaveModelOptions = {}): Promise<void> {
   const dtype = options.dtype ?? (model.parameters.dtype as "f32" | "bf16");
-  for (const file of options.files ?? []) await copyFile(file, join(folder, basename(file)));
   const generation = options.generationConfig ?? defaultGenerationConfig(model);
   await writeFileAtomic(join(folder, "generation_config.json"), generation);
   await writeFileAtomic(
