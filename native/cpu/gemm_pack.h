@@ -1,0 +1,172 @@
+#pragma once
+
+// The operands of a matrix product, rearranged for the tile kernel of gemm_tile.h: a panel holds the numbers of a few
+// neighbouring lanes, depth by depth, so that the kernel reads it from end to end whatever the layout of the tensor
+// was.
+
+#include "native/cpu/simd.h"
+
+namespace ww::cpu::WW_ISA {
+
+// One side of a product: a row of the left one or a column of the right one is a lane, and the sum runs along the
+// depth. One of the strides is 1.
+template <class T>
+struct Operand {
+  const T* data;
+  int64_t lanes, lane_stride, depth_stride;
+  const T* end;  // of the memory that may be read
+};
+
+constexpr int64_t kRowsAtOnce = 16;
+
+// A panel consists of 32-bit words: one number as f32, or two bf16 that follow each other along the depth where the
+// processor multiplies them in pairs.
+template <class T>
+constexpr int kPerWord = 1;
+#if defined(__AVX512BF16__)
+template <>
+constexpr int kPerWord<bfloat16> = 2;
+#endif
+
+template <int... I>
+struct Indices {};
+template <int kCount, int... I>
+struct IndicesUpTo : IndicesUpTo<kCount - 1, kCount - 1, I...> {};
+template <int... I>
+struct IndicesUpTo<0, I...> {
+  using Type = Indices<I...>;
+};
+
+// Of the 2 x 2 blocks of kBlock lanes that rows a and b form, the low or the high half of each row and of the other's.
+template <int kBlock, bool kHigh, int... I>
+WW_INLINE Vec half_blocks(Vec a, Vec b, Indices<I...>) {
+#if defined(__clang__)
+  return __builtin_shufflevector(a, b, (I & kBlock ? kLanes + I - (kHigh ? 0 : kBlock) : I + (kHigh ? kBlock : 0))...);
+#else
+  return __builtin_shuffle(a, b,
+                           IntVec{(I & kBlock ? kLanes + I - (kHigh ? 0 : kBlock) : I + (kHigh ? kBlock : 0))...});
+#endif
+}
+
+template <int kBlock = 1>
+WW_INLINE void transpose_words(Vec (&rows)[kLanes]) {
+  if constexpr (kBlock < kLanes) {
+    constexpr typename IndicesUpTo<kLanes>::Type lanes;
+#pragma GCC unroll 16
+    for (int i = 0; i < kLanes; ++i) {
+      if (i & kBlock) continue;
+      const Vec a = rows[i], b = rows[i + kBlock];
+      rows[i] = half_blocks<kBlock, false>(a, b, lanes);
+      rows[i + kBlock] = half_blocks<kBlock, true>(a, b, lanes);
+    }
+    transpose_words<2 * kBlock>(rows);
+  }
+}
+
+// The words of numbers that follow each other along the depth of one lane: kLanes words, or of the first n numbers
+// only; the rest is 0.
+template <class T>
+WW_INLINE Vec load_depths(const T* from) {
+  if constexpr (kPerWord<T> == 1) return load(from);
+  Vec words;
+  __builtin_memcpy(&words, from, sizeof words);
+  return words;
+}
+template <class T>
+WW_INLINE Vec load_depths(const T* from, int64_t n) {
+  if constexpr (kPerWord<T> == 1) return load(from, min(n, kLanes));
+  Vec words = {};
+  __builtin_memcpy(&words, from, min(n, kLanes * kPerWord<T>) * sizeof(T));
+  return words;
+}
+
+// The words of neighbouring lanes at one depth. Lanes from n on hold anything.
+template <class T>
+WW_INLINE Vec load_lanes(const Operand<T>& from, const T* row, int64_t n, int64_t depth_left) {
+  const T* end = from.end;
+  const auto load_row = [end, n](const T* r) { return end - r >= kLanes ? load(r) : load_first(r, n); };
+  if constexpr (kPerWord<T> == 1) {
+    return load_row(row);
+  } else {  // a widened bf16 has its bits in the upper half
+    const UintVec low = __builtin_bit_cast(UintVec, load_row(row)) >> 16;
+    if (depth_left == 1) return __builtin_bit_cast(Vec, low);
+    return __builtin_bit_cast(Vec, low | __builtin_bit_cast(UintVec, load_row(row + from.depth_stride)));
+  }
+}
+
+template <int64_t kCount>
+WW_INLINE void store_words(float* to, Vec words) {
+  if constexpr (kCount == kLanes) return store(to, words);
+  __builtin_memcpy(to, &words, kCount * sizeof(float));
+}
+
+// Packs kGroup lanes, at most a vector of them, where numbers along the depth are neighbours in memory.
+template <class T, int64_t kWidth, int64_t kGroup>
+void pack_along_depth(const Operand<T>& from, int64_t lane, int64_t k, int64_t depth, float* to) {
+  constexpr int64_t kPer = kPerWord<T>, kStep = kLanes * kPer;
+  const int64_t lanes = max(0, min(kGroup, from.lanes - lane)), words = ceil_div(depth, kPer);
+  const T* first = from.data + lane * from.lane_stride + k;
+  const T* last = first + (kGroup - 1) * from.lane_stride;
+  for (int64_t w = 0; w < words; w += kLanes) {
+    const int64_t left = depth - w * kPer;
+    Vec rows[kLanes] = {};
+    if (lanes == kGroup && from.end - last >= kStep && (left >= kStep || left % kPer == 0)) {
+#pragma GCC unroll 16
+      for (int i = 0; i < kGroup; ++i) rows[i] = load_depths(first + i * from.lane_stride);
+    } else {
+      for (int i = 0; i < lanes; ++i) rows[i] = load_depths(first + i * from.lane_stride, left);
+    }
+    transpose_words(rows);
+    float* column = to + w * kWidth;
+    if (words - w >= kLanes) {
+#pragma GCC unroll 16
+      for (int i = 0; i < kLanes; ++i) store_words<kGroup>(column + i * kWidth, rows[i]);
+    } else {
+      for (int i = 0; i < words - w; ++i) store_words<kGroup>(column + i * kWidth, rows[i]);
+    }
+    first += kStep;
+    last += kStep;
+  }
+}
+
+// Packs kGroup lanes, at most a vector of them, that are neighbours in memory.
+template <class T, int64_t kWidth, int64_t kGroup>
+void pack_across_lanes(const Operand<T>& from, int64_t lane, int64_t k, int64_t depth, float* to) {
+  constexpr int64_t kPer = kPerWord<T>;
+  const int64_t lanes = min(kGroup, from.lanes - lane);
+  if (lanes <= 0) return;
+  const T* row = from.data + lane + k * from.depth_stride;
+  for (int64_t left = depth; left > 0; left -= kPer) {
+    store_words<kGroup>(to, load_lanes(from, row, lanes, left));
+    to += kWidth;
+    row += kPer * from.depth_stride;
+  }
+}
+
+template <class T, int64_t kWidth, int64_t kFirst = 0>
+WW_INLINE void pack_groups(const Operand<T>& from, int64_t lane, int64_t k, int64_t depth, float* to) {
+  constexpr int64_t kGroup = kWidth - kFirst < kLanes ? kWidth - kFirst : kLanes;
+  if (from.depth_stride == 1) {
+    pack_along_depth<T, kWidth, kGroup>(from, lane + kFirst, k, depth, to + kFirst);
+  } else {
+    pack_across_lanes<T, kWidth, kGroup>(from, lane + kFirst, k, depth, to + kFirst);
+  }
+  if constexpr (kFirst + kGroup < kWidth) pack_groups<T, kWidth, kFirst + kGroup>(from, lane, k, depth, to);
+}
+
+// Panels [first, last) of depths [k, k + depth), kWidth lanes to a panel, `stride` words from one panel to the next.
+// Lanes that do not exist hold anything.
+template <class T, int64_t kWidth>
+void pack_panels(const Operand<T>& from, int64_t first, int64_t last, int64_t k, int64_t depth, float* to,
+                 int64_t stride) {
+  // A row of neighbouring lanes is read for all panels before the next one: the rows may be pages apart.
+  const int64_t step = from.depth_stride == 1 ? depth : kRowsAtOnce;
+  for (int64_t done = 0; done < depth; done += step) {
+    for (int64_t panel = first; panel < last; ++panel) {
+      float* words = to + (panel - first) * stride + done / kPerWord<T> * kWidth;
+      pack_groups<T, kWidth>(from, panel * kWidth, k + done, min(step, depth - done), words);
+    }
+  }
+}
+
+}  // namespace ww::cpu::WW_ISA
