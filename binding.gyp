@@ -1,4 +1,4 @@
-# The build is described once, in CMakeLists.txt. This target only lets node-gyp and prebuildify start it.
+# The build is described once, in CMakeLists.txt. This target only lets node-gyp start it.
 {
   "targets": [
     {
@@ -6,10 +6,10 @@
       "type": "none",
       "actions": [
         {
-          "action_name": "cmake_js",
+          "action_name": "build_native",
           "inputs": ["CMakeLists.txt"],
-          "outputs": ["<(PRODUCT_DIR)/westwind.node"],
-          "action": ["node", "scripts/build_native.mjs", "<(PRODUCT_DIR)"]
+          "outputs": ["<(module_root_dir)/build/Release/westwind.built"],
+          "action": ["node", "scripts/build_native.mjs"]
         }
       ]
     }

@@ -1,37 +1,93 @@
-// Builds westwind.node with CMake, by way of cmake-js. `node scripts/build_native.mjs [OUTPUT_DIR]`
-// (default build/Release). CMake's own files stay in build/cmake, so a second build is incremental.
+#!/usr/bin/env node
+// Builds build/Release/westwind.node with CMake; cmake-js tells CMake where Node's headers lie.
+//   node scripts/build_native.mjs [--verbose] [--if-needed]          (installed: npx westwind-build)
+// --verbose shows the tools' output as it comes. --if-needed does nothing when an addon is there and loads.
+// WESTWIND_CMAKE_ARGS="-DNAME=VALUE ..." sets options of CMakeLists.txt, which a build without the variable keeps.
 import { spawnSync } from "node:child_process";
-import { mkdirSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
-import { dirname, resolve } from "node:path";
+import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { alone } from "./build_lock.mjs";
+import { missingTool } from "./build_tools.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const output = resolve(process.argv[2] ?? `${root}/build/Release`);
+const output = `${root}/build/Release`;
+const cmakeFolder = `${root}/build/cmake`;
+const log = `${root}/build/native.log`;
+const require = createRequire(import.meta.url);
 
-/** What is missing on this machine, with the cure; undefined when a build can start. */
-function missingTool() {
-  const runs = (command, ...args) => spawnSync(command, args, { stdio: "ignore" }).status === 0;
-  if (!runs("cmake", "--version")) return "cmake was not found: install CMake 3.24 or later (apt install cmake)";
-  const compiler = process.env.CXX ?? "c++";
-  if (!runs(compiler, "--version")) {
-    return `the C++ compiler ${compiler} was not found: install g++ 12 or later (apt install g++), or set CXX`;
-  }
-  return undefined;
-}
+const flags = process.argv.slice(2);
+const unknown = flags.find((flag) => flag !== "--verbose" && flag !== "--if-needed");
+if (unknown) fail(`${unknown}: expected --verbose or --if-needed`, 2);
+if (flags.includes("--if-needed") && addonLoads()) process.exit(0);
 
 const missing = missingTool();
-if (missing) {
-  console.error(`westwind: ${missing}`);
-  process.exit(1);
+if (missing) fail(missing);
+mkdirSync(output, { recursive: true });
+await alone(`${root}/build/lock`, build).catch((error) => fail(error.message));
+
+function build() {
+  const start = new Date();
+  const previous = readConfigured();
+  const options = process.env.WESTWIND_CMAKE_ARGS ?? previous?.options ?? "";
+  const configured = JSON.stringify({ root, compiler: process.env.CXX ?? "c++", options });
+  writeFileSync(log, "");
+  if (JSON.stringify(previous) !== configured) configure(options, configured);
+  run("cmake", "--build", cmakeFolder, "--parallel", String(availableParallelism()));
+  const warnings = readFileSync(log, "utf8").match(/ warning: /g)?.length ?? 0;
+  if (warnings > 0 && !flags.includes("--verbose")) console.error(`westwind: ${warnings} warnings, see ${log}`);
+  writeFileSync(`${output}/westwind.built`, options);
+  utimesSync(`${output}/westwind.built`, start, start); // a source edited meanwhile is newer than this
 }
-const cmakeJs = createRequire(import.meta.url).resolve("cmake-js/bin/cmake-js");
-const args = ["compile", "-l", "warn", "-d", root, "-O", `${root}/build/cmake`, "-p", String(availableParallelism())];
-mkdirSync(`${root}/build`, { recursive: true });
-const { status } = await alone(`${root}/build/lock`, () =>
-  spawnSync(process.execPath, [cmakeJs, ...args, `--CDWW_OUTPUT_DIR=${output}`], { stdio: "inherit" }),
-);
-process.exit(status ?? 1);
+
+/** From nothing: CMake keeps in its cache what an earlier compiler, folder or option left there. */
+function configure(options, configured) {
+  rmSync(cmakeFolder, { recursive: true, force: true });
+  const given = options.split(/\s+/).filter(Boolean);
+  const odd = given.find((option) => !/^-D\w+=/.test(option));
+  if (odd) throw new Error(`WESTWIND_CMAKE_ARGS: ${odd}: expected -DNAME=VALUE`);
+  const defines = [...given, `-DWW_OUTPUT_DIR=${output}`].map((option) => option.replace(/^-D/, "--CD"));
+  const cmakeJs = require.resolve("cmake-js/bin/cmake-js");
+  run(process.execPath, cmakeJs, "configure", "-l", "warn", "-d", root, "-O", cmakeFolder, ...defines);
+  writeFileSync(`${cmakeFolder}/westwind.json`, configured);
+}
+
+function readConfigured() {
+  try {
+    return JSON.parse(readFileSync(`${cmakeFolder}/westwind.json`, "utf8"));
+  } catch {
+    return undefined; // not configured yet
+  }
+}
+
+/** Runs a tool with its output in the log, which is shown when the tool does not succeed. */
+function run(command, ...args) {
+  const file = openSync(log, "a");
+  const { status } = spawnSync(command, args, {
+    cwd: root,
+    stdio: flags.includes("--verbose") ? "inherit" : ["ignore", file, file],
+  });
+  closeSync(file);
+  if (status === 0) return;
+  const isProgress = /^(\[\s*\d+(%|\/\d+)\] |-- )/;
+  const lines = readFileSync(log, "utf8").split("\n");
+  for (const line of lines) if (!isProgress.test(line)) console.error(line);
+  throw new Error("the native addon did not build; what the tools said is above");
+}
+
+function addonLoads() {
+  try {
+    require("node-gyp-build")(root);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function fail(message, code = 1) {
+  console.error(`westwind: ${message}`);
+  process.exit(code);
+}
