@@ -1,13 +1,13 @@
 import type { RowPlace } from "../base/errors.js";
 
-/** One row as token ids. `trainable[i]` says whether predicting `ids[i]` counts towards the loss. */
+/** A row of token ids. Token i is learned, from the tokens before it, where `trainable[i]` is 1. */
 export interface TokenSequence {
-  readonly ids: Int32Array; // [N]
-  readonly trainable: Uint8Array; // [N], 0 | 1
+  readonly ids: Int32Array;
+  readonly trainable: Uint8Array;
   readonly place: RowPlace;
 }
 
-/** A preference pair as token ids; every token of an answer counts. */
+/** A prompt and two answers, as token ids. */
 export interface TokenPair {
   readonly prompt: Int32Array;
   readonly chosen: Int32Array;

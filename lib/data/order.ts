@@ -1,7 +1,25 @@
 import { Random } from "../base/random.js";
 
-/** The order in which epoch `epoch` visits `numRows` rows: drawn from the seed, or the data's own without one. */
+// Streams of one seed that draw different things must differ; the epochs' orders begin here.
+const ORDER_STREAM = 0x0dde5;
+
+/**
+ * The order of an epoch's rows: a permutation of 0 .. numRows - 1 that depends on nothing but its arguments, so that a
+ * run can be taken up anywhere. Without a seed the rows' own order.
+ */
 export function epochOrder(numRows: number, seed: number | undefined, epoch: number): Int32Array {
   const order = Int32Array.from({ length: numRows }, (_, i) => i);
-  return seed === undefined ? order : new Random(seed, epoch).shuffle(order);
+  return seed === undefined ? order : new Random(seed, ORDER_STREAM + epoch).shuffle(order);
+}
+
+/** An order cut into batches of `size` rows; the last is what is left, or is left out with `dropLast`. */
+export function* batchesOf(
+  order: Int32Array,
+  size: number,
+  options: { readonly dropLast?: boolean } = {},
+): Generator<Int32Array> {
+  for (let begin = 0; begin < order.length; begin += size) {
+    const batch = order.subarray(begin, begin + size);
+    if (batch.length === size || options.dropLast !== true) yield batch;
+  }
 }

@@ -1,132 +1,134 @@
+import { assert } from "../base/errors.js";
+import { bestFitDecreasing } from "./bins.js";
 import type { TokenPair, TokenSequence } from "./encode.js";
 
 /**
- * Rows laid end to end, T tokens with N labels; nothing is padded or cropped. Key k is visible to query q when
- * `sequenceStart[q] <= k <= q < visibleUntil[k]`, see native/kernels/flash_attention.h.
+ * Rows laid end to end: T tokens, N labels, S sequences. Key k is visible to query q where
+ * `sequenceStart[q] <= k <= q < visibleUntil[k]`.
  */
 export interface PackedBatch {
-  readonly tokens: Int32Array; // [T]
-  readonly positions: Int32Array; // [T], restarts with every row; a rejected answer goes on from its prompt's end
-  readonly sequenceStart: Int32Array; // [T], the first token of the row
-  readonly visibleUntil: Int32Array; // [T]
-  readonly rows: Int32Array; // [N], the token that predicts
-  readonly labels: Int32Array; // [N], the token id it has to predict
-  readonly sequences: Int32Array; // [N]; of pair p the chosen answer is sequence p, the rejected one P + p
-  readonly numSequences: number; // rows, or 2 P
-  readonly items: Int32Array; // the batch's rows, as indices into what was packed
+  /** [T] */
+  readonly tokens: Int32Array;
+  /** [T] Rotary position: begins at 0 in every row; a rejected answer goes on from the end of its prompt. */
+  readonly positions: Int32Array;
+  /** [T] Index of the first token of the row the token belongs to. */
+  readonly sequenceStart: Int32Array;
+  /** [T] Index after the last token that may see this one. */
+  readonly visibleUntil: Int32Array;
+  /** [N] Index of the token that predicts. */
+  readonly rows: Int32Array;
+  /** [N] The token id it has to predict. */
+  readonly labels: Int32Array;
+  /** [N] The sequence the label belongs to, never falling. Row r is sequence r; of P pairs, p has p chosen, P + p rejected. */
+  readonly sequences: Int32Array;
+  /** S: rows, or two for each pair. */
+  readonly numSequences: number;
+  /** [rows or pairs here] Where each was in what was packed. */
+  readonly items: Int32Array;
 }
 
 export interface PackOptions {
-  /** Tokens of a batch at the most; a longer row has a batch of its own. */
+  /** Most tokens of a batch. A row that is longer makes a batch of its own. */
   readonly tokenBudget: number;
 }
 
-/** Packs documents: attention never crosses from one to another. */
-export function packSequences(sequences: readonly TokenSequence[], { tokenBudget }: PackOptions): PackedBatch[] {
-  const lengths = sequences.map(({ ids }) => ids.length);
-  return fitInto(lengths, tokenBudget).map((items) => {
-    const writer = new BatchWriter(items, lengths);
-    items.forEach((item, s) => {
-      const { ids, trainable } = sequences[item]!;
-      const start = writer.at;
-      writer.add(ids, { start, position: 0, visibleUntil: start + ids.length });
-      for (let i = 1; i < ids.length; i++) if (trainable[i]) writer.label(start + i - 1, ids[i]!, s);
-    });
-    return writer.finish(items.length);
-  });
+/** Packs whole rows, none cropped, by best fit decreasing. Attention does not reach from one row into another. */
+export function packSequences(sequences: readonly TokenSequence[], options: PackOptions): PackedBatch[] {
+  const sizes = sequences.map(({ ids }) => ids.length);
+  return bestFitDecreasing(sizes, options.tokenBudget).map((items) => laySequences(sequences, items));
 }
 
-/**
- * Packs preference pairs as [prompt | chosen | rejected]. The prompt is computed once and seen by both answers; the
- * chosen answer is seen by itself alone. The last prompt token predicts the first token of both.
- */
-export function packPairs(pairs: readonly TokenPair[], { tokenBudget }: PackOptions): PackedBatch[] {
-  const lengths = pairs.map(({ prompt, chosen, rejected }) => prompt.length + chosen.length + rejected.length);
-  return fitInto(lengths, tokenBudget).map((items) => {
-    const writer = new BatchWriter(items, lengths);
-    items.forEach((item, p) => {
-      const { prompt, chosen, rejected } = pairs[item]!;
-      const start = writer.at;
-      const end = start + lengths[item]!;
-      writer.add(prompt, { start, position: 0, visibleUntil: end });
-      [chosen, rejected].forEach((answer, side) => {
-        const first = writer.at;
-        writer.add(answer, { start, position: prompt.length, visibleUntil: first + answer.length });
-        answer.forEach((id, i) => {
-          writer.label(i === 0 ? start + prompt.length - 1 : first + i - 1, id, p + side * items.length);
-        });
-      });
-    });
-    return writer.finish(2 * items.length);
-  });
+/** Packs pairs as [prompt | chosen | rejected]: both answers see the prompt, which is there once, and not each other. */
+export function packPairs(pairs: readonly TokenPair[], options: PackOptions): PackedBatch[] {
+  const sizes = pairs.map(({ prompt, chosen, rejected }) => prompt.length + chosen.length + rejected.length);
+  return bestFitDecreasing(sizes, options.tokenBudget).map((items) => layPairs(pairs, items));
 }
 
-/** Puts items into bins of `budget`, longest first, each into the fullest bin that it fits (best fit decreasing). */
-function fitInto(lengths: readonly number[], budget: number): Int32Array[] {
-  const order = [...lengths.keys()].sort((a, b) => lengths[b]! - lengths[a]! || a - b);
-  const bins: { free: number; items: number[] }[] = [];
-  for (const item of order) {
-    const length = lengths[item]!;
-    let best: (typeof bins)[number] | undefined;
-    for (const bin of bins) if (bin.free >= length && (best === undefined || bin.free < best.free)) best = bin;
-    if (best === undefined) {
-      best = { free: Math.max(budget, length), items: [] };
-      bins.push(best);
-    }
-    best.free -= length;
-    best.items.push(item);
+function laySequences(sequences: readonly TokenSequence[], items: readonly number[]): PackedBatch {
+  const rows = items.map((item) => sequences[item]!);
+  let numLabels = 0;
+  for (const { trainable } of rows) for (let i = 1; i < trainable.length; i++) numLabels += trainable[i]!;
+  const batch = new Layout(
+    rows.reduce((sum, { ids }) => sum + ids.length, 0),
+    numLabels,
+  );
+  rows.forEach(({ ids, trainable }, r) => {
+    const start = batch.size;
+    batch.lay(ids, { position: 0, start, end: start + ids.length });
+    // Nothing comes before a row's first token that could predict it.
+    for (let i = 1; i < ids.length; i++) if (trainable[i] === 1) batch.label(start + i - 1, ids[i]!, r);
+  });
+  return batch.finish(items, rows.length);
+}
+
+function layPairs(all: readonly TokenPair[], items: readonly number[]): PackedBatch {
+  const pairs = items.map((item) => all[item]!);
+  let [size, numLabels] = [0, 0];
+  for (const { prompt, chosen, rejected } of pairs) {
+    assert(prompt.length > 0, "a pair's prompt has a token that predicts the first of each answer");
+    numLabels += chosen.length + rejected.length;
+    size += prompt.length;
   }
-  return bins.map(({ items }) => Int32Array.from(items).sort());
+  const batch = new Layout(size + numLabels, numLabels);
+  const starts = pairs.map(({ prompt, chosen, rejected }) => {
+    const start = batch.size;
+    const chosenAt = start + prompt.length;
+    const rejectedAt = chosenAt + chosen.length;
+    const end = rejectedAt + rejected.length;
+    batch.lay(prompt, { position: 0, start, end });
+    batch.lay(chosen, { position: prompt.length, start, end: rejectedAt });
+    batch.lay(rejected, { position: prompt.length, start, end });
+    return { chosenAt, rejectedAt };
+  });
+  pairs.forEach(({ chosen }, p) => {
+    const { chosenAt } = starts[p]!;
+    chosen.forEach((id, i) => batch.label(chosenAt + i - 1, id, p));
+  });
+  pairs.forEach(({ rejected }, p) => {
+    const { chosenAt, rejectedAt } = starts[p]!;
+    // The prompt's last token predicts the first of either answer.
+    rejected.forEach((id, i) => batch.label(i === 0 ? chosenAt - 1 : rejectedAt + i - 1, id, pairs.length + p));
+  });
+  return batch.finish(items, 2 * pairs.length);
 }
 
-/** Lays tokens end to end and keeps the labels, growing no array on the way. */
-class BatchWriter {
-  at = 0;
+/** A batch while it is filled. */
+class Layout {
+  size = 0;
+  private numLabels = 0;
   private readonly tokens: Int32Array;
   private readonly positions: Int32Array;
   private readonly sequenceStart: Int32Array;
   private readonly visibleUntil: Int32Array;
-  private readonly labels: [row: number, label: number, sequence: number][] = [];
+  private readonly rows: Int32Array;
+  private readonly labels: Int32Array;
+  private readonly sequences: Int32Array;
 
-  constructor(
-    private readonly items: Int32Array,
-    lengths: readonly number[],
-  ) {
-    const total = items.reduce((n, item) => n + lengths[item]!, 0);
-    this.tokens = new Int32Array(total);
-    this.positions = new Int32Array(total);
-    this.sequenceStart = new Int32Array(total);
-    this.visibleUntil = new Int32Array(total);
+  constructor(numTokens: number, numLabels: number) {
+    [this.tokens, this.positions] = [new Int32Array(numTokens), new Int32Array(numTokens)];
+    [this.sequenceStart, this.visibleUntil] = [new Int32Array(numTokens), new Int32Array(numTokens)];
+    [this.rows, this.labels] = [new Int32Array(numLabels), new Int32Array(numLabels)];
+    this.sequences = new Int32Array(numLabels);
   }
 
-  add(
-    ids: Int32Array,
-    { start, position, visibleUntil }: { start: number; position: number; visibleUntil: number },
-  ): void {
-    const end = this.at + ids.length;
-    this.tokens.set(ids, this.at);
-    this.sequenceStart.fill(start, this.at, end);
-    this.visibleUntil.fill(visibleUntil, this.at, end);
-    for (let i = 0; i < ids.length; i++) this.positions[this.at + i] = position + i;
-    this.at = end;
+  lay(ids: Int32Array, at: { readonly position: number; readonly start: number; readonly end: number }): void {
+    this.tokens.set(ids, this.size);
+    for (let i = 0; i < ids.length; i++) this.positions[this.size + i] = at.position + i;
+    this.sequenceStart.fill(at.start, this.size, this.size + ids.length);
+    this.visibleUntil.fill(at.end, this.size, this.size + ids.length);
+    this.size += ids.length;
   }
 
   label(row: number, label: number, sequence: number): void {
-    this.labels.push([row, label, sequence]);
+    const n = this.numLabels++;
+    this.rows[n] = row;
+    this.labels[n] = label;
+    this.sequences[n] = sequence;
   }
 
-  finish(numSequences: number): PackedBatch {
-    const column = (index: 0 | 1 | 2) => Int32Array.from(this.labels, (entry) => entry[index]);
-    return {
-      tokens: this.tokens,
-      positions: this.positions,
-      sequenceStart: this.sequenceStart,
-      visibleUntil: this.visibleUntil,
-      rows: column(0),
-      labels: column(1),
-      sequences: column(2),
-      numSequences,
-      items: this.items,
-    };
+  finish(items: readonly number[], numSequences: number): PackedBatch {
+    const { tokens, positions, sequenceStart, visibleUntil, rows, labels, sequences } = this;
+    const laid = { tokens, positions, sequenceStart, visibleUntil, rows, labels, sequences };
+    return { ...laid, numSequences, items: Int32Array.from(items) };
   }
 }
