@@ -7,7 +7,7 @@
 
 namespace ww::cpu::WW_ISA {
 
-constexpr int64_t kKeyBlock = 64;
+constexpr int64_t kKeyBlock = 128;
 
 struct Span {
   int64_t begin, end;

@@ -217,7 +217,7 @@ class Backward {
 
 // Small enough for 16 tasks if there is that much work, large enough for a query block to be packed for several blocks.
 int64_t chunk_size(int64_t tokens, int64_t T, int64_t K) {
-  const int64_t aim = max(2 * kKeyBlock, min(8 * kKeyBlock, T * K / 16));
+  const int64_t aim = max(kKeyBlock, min(4 * kKeyBlock, T * K / 16));
   return round_up(ceil_div(tokens, min(kMaxChunks, ceil_div(tokens, aim))), kKeyBlock);
 }
 

@@ -43,7 +43,7 @@ const heads = [
   { M: 6, H: 4, D: 16 }, // H = 4 K
   { M: 6, H: 2, D: 20 }, // H = K
 ];
-const layouts: Record<string, { trees: number[][]; window?: number }> = {
+const layouts: Record<string, { trees: number[][]; window?: number; openEnded?: boolean }> = {
   "one token": { trees: [[1]] },
   "one document, several blocks of keys and chunks of dq": { trees: [[300]] },
   "documents, one a single token": { trees: [[70], [1], [130], [33]] },
@@ -59,11 +59,13 @@ const layouts: Record<string, { trees: number[][]; window?: number }> = {
   "three answers to one prompt": { trees: [[50, 20, 35, 27], [7]] },
   "window 3": { trees: [[100], [30, 25, 40]], window: 3 },
   "window 50": { trees: [[180], [60, 20, 40]], window: 50 },
+  "documents told apart by their start alone": { trees: [[20], [70], [45]], openEnded: true },
   "a window longer than T": { trees: [[45], [20, 10, 9]], window: 1000 },
 };
 
-for (const [name, { trees, window = 0 }] of Object.entries(layouts)) {
+for (const [name, { trees, window = 0, openEnded = false }] of Object.entries(layouts)) {
   const mask = packed(...trees);
+  if (openEnded) mask.visible_until.fill(mask.positions.length);
   const options = { axes: heads.map((h) => ({ T: mask.positions.length, ...h })), scalars: { scale: 0.7, window } };
   describe(name, () => {
     conformance("flash_attention_forward", { reference: flashAttentionForward, inputs: masksOf(mask), ...options });
@@ -159,15 +161,19 @@ describe.each(backends)("$name", (backend) => {
     expect(after.y.subarray(20 * out, 50 * out)).not.toEqual(before.y.subarray(20 * out, 50 * out));
   });
 
-  // Queries and keys are 141.42 in one channel: scores are 1e4 where it is the same, -1e4 or 0 elsewhere.
-  test("scores of 1e4", async () => {
+  // Queries and keys are +-141.42 in one channel. First scores are 1e4 where it is the same, -1e4 or 0 elsewhere; then
+  // all of them are -1e4.
+  test.each(["some", "all"])("scores of 1e4, %s of them negative", async (kind) => {
     const mask = packed([90]);
     const qkv = noise(mask.positions.length * row, 1);
     for (let t = 0; t < mask.positions.length; t++) {
       for (let m = 0; m < axes.H + 1; m++) {
         const head = qkv.subarray((t * axes.M + m) * axes.D, (t * axes.M + m + 1) * axes.D).fill(0);
-        head[t % 3] = Math.fround(Math.sqrt(2e4));
-        if (m < axes.H) head[(t + 1) % 3] = -head[t % 3]!;
+        const size = Math.fround(Math.sqrt(2e4));
+        const isQuery = m < axes.H;
+        if (kind === "all") head[0] = isQuery ? -size : size;
+        if (kind === "some") head[t % 3] = size;
+        if (kind === "some" && isQuery) head[(t + 1) % 3] = -size;
       }
     }
     const dy = noise(mask.positions.length * out, 2);
