@@ -82,12 +82,16 @@ function layPairs(all: readonly TokenPair[], items: readonly number[]): PackedBa
   });
   pairs.forEach(({ chosen }, p) => {
     const { chosenAt } = starts[p]!;
-    chosen.forEach((id, i) => batch.label(chosenAt + i - 1, id, p));
+    chosen.forEach((id, i) => {
+      batch.label(chosenAt + i - 1, id, p);
+    });
   });
   pairs.forEach(({ rejected }, p) => {
     const { chosenAt, rejectedAt } = starts[p]!;
     // The prompt's last token predicts the first of either answer.
-    rejected.forEach((id, i) => batch.label(i === 0 ? chosenAt - 1 : rejectedAt + i - 1, id, pairs.length + p));
+    rejected.forEach((id, i) => {
+      batch.label(i === 0 ? chosenAt - 1 : rejectedAt + i - 1, id, pairs.length + p);
+    });
   });
   return batch.finish(items, 2 * pairs.length);
 }
