@@ -33,7 +33,7 @@ function build() {
   const start = new Date();
   const previous = readConfigured();
   const options = process.env.WESTWIND_CMAKE_ARGS ?? previous?.options ?? "";
-  const configured = JSON.stringify({ root, compiler: process.env.CXX ?? "c++", options });
+  const configured = JSON.stringify({ root, compiler: process.env.CXX || "c++", options });
   writeFileSync(log, "");
   if (JSON.stringify(previous) !== configured) configure(options, configured);
   run("cmake", "--build", cmakeFolder, "--parallel", String(availableParallelism()));

@@ -18,7 +18,7 @@ export function missingTool() {
   if (!versionOf("ninja") && !versionOf("make")) {
     return "neither ninja nor make was found: install one (apt install ninja-build)";
   }
-  const compiler = process.env.CXX ?? "c++";
+  const compiler = process.env.CXX || "c++";
   if (!versionOf(compiler)) {
     return `the C++ compiler ${compiler} was not found: install g++ 12 or later (apt install g++), or set CXX`;
   }
