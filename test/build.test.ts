@@ -51,13 +51,16 @@ test("a lock is released when the work fails", async () => {
   expect(await start(`note("in");`)).toEqual({ code: 0, stderr: "" });
 });
 
-test.each(["999999999", `${process.pid} 1`])("a lock of a process that has ended is taken over: %s", async (owner) => {
-  mkdirSync(join(folder, "lock"));
-  writeFileSync(join(folder, "lock", "owner"), owner); // the second: the id lives, as another process
-  const ended = await Promise.all([1, 2, 3].map(() => start(`note("in"); await setTimeout(50); note("out");`)));
-  expect(ended.map(({ code }) => code)).toEqual([0, 0, 0]);
-  expect(journal()).toEqual(["in", "out", "in", "out", "in", "out"]);
-});
+test.each(["999999999", `${process.pid}`, `${process.pid} 1`])(
+  "a lock of a process that has ended is taken over: %s",
+  async (owner) => {
+    mkdirSync(join(folder, "lock"));
+    writeFileSync(join(folder, "lock", "owner"), owner); // the later two: the id lives, as another process
+    const ended = await Promise.all([1, 2, 3].map(() => start(`note("in"); await setTimeout(50); note("out");`)));
+    expect(ended.map(({ code }) => code)).toEqual([0, 0, 0]);
+    expect(journal()).toEqual(["in", "out", "in", "out", "in", "out"]);
+  },
+);
 
 test("a process that was killed in its turn does not hold up the next", async () => {
   await start(`process.kill(process.pid, "SIGKILL");`);
