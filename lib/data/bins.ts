@@ -11,7 +11,8 @@ export function bestFitDecreasing(sizes: readonly number[], capacity: number): n
     const size = sizes[item]!;
     const at = firstWith(open, size);
     const { room, bin } = at < open.length ? open.splice(at, 1)[0]! : { room: capacity, bin: bins.length };
-    (bins[bin] ??= []).push(item);
+    if (bin === bins.length) bins.push([]);
+    bins[bin]!.push(item);
     const left = room - size;
     if (left > 0) open.splice(firstWith(open, left, bin), 0, { room: left, bin });
   }

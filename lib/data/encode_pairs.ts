@@ -1,4 +1,4 @@
-import { DataError, type RowPlace } from "../base/errors.js";
+import { DataError } from "../base/errors.js";
 import {
   atPlace,
   commonPrefix,

@@ -26,14 +26,15 @@ export interface ReadOptions {
  */
 export async function* readRows(path: string, options: ReadOptions = {}): AsyncGenerator<SourceRow> {
   const limit = options.limit ?? Number.POSITIVE_INFINITY;
+  if (limit <= 0) return;
   let count = 0;
   for (const file of await filesOf(path, options.split ?? "train")) {
     for await (const row of readFileRows(file)) {
-      if (count++ >= limit) return;
       yield row;
+      if (++count >= limit) return;
     }
   }
-  if (count === 0 && limit > 0) throw new FileError(path, "holds no rows, expected at least one");
+  if (count === 0) throw new FileError(path, "holds no rows, expected at least one");
 }
 
 /** All rows of `readRows`. */
