@@ -1,0 +1,53 @@
+import type { Arrays, Axes } from "../kernels/conformance.js";
+
+type HeadAxes = Axes<"T" | "C" | "V" | "N">;
+
+/** z[n,v] = hidden[rows[n]] . weight[v] */
+function logits({ hidden, weight, rows }: Arrays<"hidden" | "weight" | "rows">, { C, V }: HeadAxes): Float64Array[] {
+  return Array.from(rows, (row) =>
+    Float64Array.from({ length: V }, (_, v) => {
+      let sum = 0;
+      for (let c = 0; c < C; c++) sum += hidden[row * C + c]! * weight[v * C + c]!;
+      return sum;
+    }),
+  );
+}
+
+export function tokenLogProbsForward(
+  inputs: Arrays<"hidden" | "weight" | "rows" | "labels">,
+  axes: HeadAxes,
+): Arrays<"log_probs" | "lse" | "entropy" | "correct"> {
+  const { N } = axes;
+  const [log_probs, lse] = [new Float64Array(N), new Float64Array(N)];
+  const [entropy, correct] = [new Float64Array(N), new Float64Array(N)];
+  for (const [n, z] of logits(inputs, axes).entries()) {
+    const label = inputs.labels[n]!;
+    const top = z.reduce((a, b) => Math.max(a, b));
+    lse[n] = top + Math.log(z.reduce((sum, value) => sum + Math.exp(value - top), 0));
+    log_probs[n] = z[label]! - lse[n]!;
+    entropy[n] = z.reduce((sum, value) => sum - Math.exp(value - lse[n]!) * (value - lse[n]!), 0);
+    correct[n] = z.indexOf(top) === label ? 1 : 0;
+  }
+  return { log_probs, lse, entropy, correct };
+}
+
+export function tokenLogProbsBackward(
+  inputs: Arrays<"hidden" | "weight" | "rows" | "labels" | "lse" | "dlog_probs">,
+  axes: HeadAxes,
+): Arrays<"dhidden" | "dweight"> {
+  const { hidden, weight, rows, labels, lse, dlog_probs } = inputs;
+  const { T, C, V } = axes;
+  const dhidden = new Float64Array(T * C);
+  const dweight = new Float64Array(V * C);
+  for (const [n, z] of logits(inputs, axes).entries()) {
+    const row = rows[n]! * C;
+    for (let v = 0; v < V; v++) {
+      const dz = dlog_probs[n]! * ((v === labels[n] ? 1 : 0) - Math.exp(z[v]! - lse[n]!));
+      for (let c = 0; c < C; c++) {
+        dhidden[row + c]! += dz * weight[v * C + c]!;
+        dweight[v * C + c]! += dz * hidden[row + c]!;
+      }
+    }
+  }
+  return { dhidden, dweight };
+}
