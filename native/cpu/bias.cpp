@@ -1,36 +1,12 @@
 #include "native/kernels/bias.h"
 
-#include "native/cpu/simd.h"
+#include "native/cpu/row_blocks.h"
 
 namespace ww::cpu::WW_ISA {
 
 namespace {
 
 constexpr int64_t kNumbersPerTask = 1 << 14;
-constexpr int kVectorsPerStripe = 4;
-constexpr int64_t kStripe = kVectorsPerStripe * kLanes;
-
-// A task owns a stripe of features and adds the rows in order: no two threads share a result.
-template <class T>
-void add_rows(const T* dy, float* dbias, int64_t first, int64_t R, int64_t F) {
-  const int64_t features = min(kStripe, F - first);
-  Vec total[kVectorsPerStripe] = {};
-  if (features == kStripe) {
-    for (int64_t r = 0; r < R; ++r) {
-      for (int i = 0; i < kVectorsPerStripe; ++i) total[i] += load(dy + r * F + first + i * kLanes);
-    }
-    for (int i = 0; i < kVectorsPerStripe; ++i) {
-      float* to = dbias + first + i * kLanes;
-      store(to, load(to) + total[i]);
-    }
-    return;
-  }
-  for_each_vector(features, [=](int64_t i, int64_t n) {
-    Vec sum = zero();
-    for (int64_t r = 0; r < R; ++r) sum += load(dy + r * F + first + i, n);
-    store(dbias + first + i, load(dbias + first + i, n) + sum, n);
-  });
-}
 
 }  // namespace
 
@@ -48,10 +24,13 @@ void compute(const BiasForward& a, Workers& workers) {
 
 void compute(const BiasBackward& a, Workers& workers) {
   const int64_t R = a.dy.dims[0], F = a.dy.dims[1];
-  float* dbias = a.dbias.as<float>();
+  const RowBlocks blocks(workers, R, F);
   dispatch_float(a.dy.dtype, [&]<class T>() {
     const T* dy = a.dy.as<T>();
-    workers.parallel_for(ceil_div(F, kStripe), [=](int64_t task, int) { add_rows(dy, dbias, task * kStripe, R, F); });
+    blocks.add_to(a.dbias.as<float>(), workers, [=](int64_t r, float* dbias) {
+      for_each_vector(F,
+                      [=](int64_t f, int64_t n) { store(dbias + f, load(dbias + f, n) + load(dy + r * F + f, n), n); });
+    });
   });
 }
 

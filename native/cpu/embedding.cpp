@@ -7,7 +7,7 @@ namespace ww::cpu::WW_ISA {
 namespace {
 
 constexpr int64_t kNumbersPerTask = 1 << 14;
-constexpr int64_t kColumnsPerTask = 64;
+constexpr int64_t kMinColumns = 64, kMaxStripes = 16;
 
 }  // namespace
 
@@ -28,10 +28,11 @@ void compute(const EmbeddingBackward& a, Workers& workers) {
   check_indices("tokens", a.tokens, a.dweight.dims[0]);
   const int32_t* tokens = a.tokens.as<int32_t>();
   float* dweight = a.dweight.as<float>();
+  const int64_t stripe = max(kMinColumns, round_up(ceil_div(C, kMaxStripes), kLanes));
   dispatch_float(a.dy.dtype, [&]<class N>() {
     const N* dy = a.dy.as<N>();
-    workers.parallel_for(ceil_div(C, kColumnsPerTask), [=](int64_t task, int) {
-      const int64_t first = task * kColumnsPerTask, columns = min(kColumnsPerTask, C - first);
+    workers.parallel_for(ceil_div(C, stripe), [=](int64_t task, int) {
+      const int64_t first = task * stripe, columns = min(stripe, C - first);
       for (int64_t t = 0; t < T; ++t) {
         const N* from = dy + t * C + first;
         float* to = dweight + tokens[t] * C + first;
