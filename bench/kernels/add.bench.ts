@@ -1,0 +1,11 @@
+import type { KernelBench } from "./harness.js";
+
+export const benches: KernelBench[] = [
+  {
+    kernel: "add",
+    axes: [
+      { R: 2048, C: 288 },
+      { R: 8192, C: 2048 },
+    ],
+  },
+];

@@ -1,0 +1,17 @@
+import { type Axes, type DTypes, dtypeBytes, type KernelBench } from "./harness.js";
+
+const axes = [
+  { T: 4000, V: 32000, C: 288 },
+  { T: 4096, V: 32000, C: 2048 },
+];
+const tokens: NonNullable<KernelBench["inputs"]>[string] = ({ T, V }, random) =>
+  Int32Array.from({ length: T! }, () => random.below(V!));
+
+// Only the rows that tokens name are touched.
+const forwardBytes = ({ T, C }: Axes, { t }: DTypes) => T! * (4 + 2 * C! * dtypeBytes(t));
+const backwardBytes = ({ T, C }: Axes, { t }: DTypes) => T! * (4 + C! * (dtypeBytes(t) + 8));
+
+export const benches: KernelBench[] = [
+  { kernel: "embedding_forward", axes, inputs: { tokens }, bytes: forwardBytes },
+  { kernel: "embedding_backward", axes, inputs: { tokens }, bytes: backwardBytes },
+];

@@ -1,0 +1,6 @@
+import type { KernelBench } from "./harness.js";
+
+export const benches: KernelBench[] = [
+  { kernel: "fill", axes: [{ N: 15_200_000 }], scalars: { value: 0 } },
+  { kernel: "fill", axes: [{ N: 15_200_000 }], scalars: { value: 0.5 } },
+];
