@@ -100,32 +100,45 @@ WW_INLINE void store_words(float* to, Vec words) {
   __builtin_memcpy(to, &words, kCount * sizeof(float));
 }
 
-// Packs kGroup lanes, at most a vector of them, where numbers along the depth are neighbours in memory.
+// kLanes words of kGroup lanes, at most a vector of them, where numbers along the depth are neighbours in memory.
+template <class T, int64_t kWidth, int64_t kGroup>
+WW_INLINE void pack_whole_block(const T* from, int64_t stride, float* to) {
+  Vec rows[kLanes];
+#pragma GCC unroll 16
+  for (int i = 0; i < kLanes; ++i) {
+    if (i < kGroup)
+      __builtin_prefetch(from + (i + kGroup) * stride);  // no row is long enough for the hardware to notice
+    rows[i] = i < kGroup ? load_depths(from + i * stride) : zero();
+  }
+  transpose_words(rows);
+#pragma GCC unroll 16
+  for (int i = 0; i < kLanes; ++i) store_words<kGroup>(to + i * kWidth, rows[i]);
+}
+
+// The same for fewer lanes or a smaller depth.
+template <class T, int64_t kWidth, int64_t kGroup>
+__attribute__((noinline)) void pack_part_of_block(const T* from, int64_t stride, int64_t lanes, int64_t depth,
+                                                  float* to) {
+  Vec rows[kLanes] = {};
+  for (int i = 0; i < lanes; ++i) rows[i] = load_depths(from + i * stride, depth);
+  transpose_words(rows);
+  const int64_t words = min(kLanes, ceil_div(depth, kPerWord<T>));
+  for (int i = 0; i < words; ++i) store_words<kGroup>(to + i * kWidth, rows[i]);
+}
+
 template <class T, int64_t kWidth, int64_t kGroup>
 void pack_along_depth(const Operand<T>& from, int64_t lane, int64_t k, int64_t depth, float* to) {
-  constexpr int64_t kPer = kPerWord<T>, kStep = kLanes * kPer;
-  const int64_t lanes = max(0, min(kGroup, from.lanes - lane)), words = ceil_div(depth, kPer);
+  constexpr int64_t kStep = kLanes * kPerWord<T>;
+  const int64_t lanes = max(0, min(kGroup, from.lanes - lane));
   const T* first = from.data + lane * from.lane_stride + k;
-  const T* last = first + (kGroup - 1) * from.lane_stride;
-  for (int64_t w = 0; w < words; w += kLanes) {
-    const int64_t left = depth - w * kPer;
-    Vec rows[kLanes] = {};
-    if (lanes == kGroup && from.end - last >= kStep && (left >= kStep || left % kPer == 0)) {
-#pragma GCC unroll 16
-      for (int i = 0; i < kGroup; ++i) rows[i] = load_depths(first + i * from.lane_stride);
+  for (int64_t left = depth; left > 0; left -= kStep) {
+    if (lanes == kGroup && left >= kStep) {
+      pack_whole_block<T, kWidth, kGroup>(first, from.lane_stride, to);
     } else {
-      for (int i = 0; i < lanes; ++i) rows[i] = load_depths(first + i * from.lane_stride, left);
-    }
-    transpose_words(rows);
-    float* column = to + w * kWidth;
-    if (words - w >= kLanes) {
-#pragma GCC unroll 16
-      for (int i = 0; i < kLanes; ++i) store_words<kGroup>(column + i * kWidth, rows[i]);
-    } else {
-      for (int i = 0; i < words - w; ++i) store_words<kGroup>(column + i * kWidth, rows[i]);
+      pack_part_of_block<T, kWidth, kGroup>(first, from.lane_stride, lanes, left, to);
     }
     first += kStep;
-    last += kStep;
+    to += kLanes * kWidth;
   }
 }
 
