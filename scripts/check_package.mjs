@@ -17,7 +17,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const NEWEST_GLIBC = [2, 34]; // of the systems that the prebuilt addon promises to load on
+const NEWEST_GLIBC = [2, 35]; // of the systems that the prebuilt addon promises to load on
 const SHIPPED =
   /^(dist|native|prebuilds|recipes|assets\/quickstart)\/|^scripts\/build_(native|lock|tools)\.mjs$|^(CMakeLists\.txt|binding\.gyp|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/;
 
