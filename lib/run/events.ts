@@ -22,7 +22,9 @@ export interface RunSummary {
   readonly steps: number;
   readonly epochs: number;
   readonly rows: number;
+  /** Seconds of the training loop, evaluation and saving included, and of the reference's log-probabilities before it. */
   readonly train_runtime: number;
+  readonly reference_seconds: number;
   readonly train_loss: number;
   readonly num_tokens: number;
   /** Of the median step. */

@@ -7,6 +7,8 @@ import type { RunEvent } from "./events.js";
 export interface Prepared<Row> {
   readonly kind: "sft" | "dpo";
   readonly tokenizer: Tokenizer;
+  /** The source of the chat template. */
+  readonly template: string;
   /** Rows kept, dropped and truncated. */
   readonly facts: readonly (readonly [string, string | number])[];
   readonly numRows: number;
@@ -14,8 +16,8 @@ export interface Prepared<Row> {
   readonly dataHash: string;
   /** Token ids and text of prompts to answer before and after, for the report. */
   readonly samplePrompts: readonly { readonly text: string; readonly ids: Int32Array }[];
-  /** The task, and the rows as it takes them. Called with the model as it was before training. */
-  start(model: Llama, context: StartContext): AsyncGenerator<RunEvent, Started<Row>>;
+  /** Ends with the task, and the rows as it takes them. Called with the model as it was before training. */
+  start(model: Llama, context: StartContext): AsyncIterable<RunEvent | Started<Row>>;
 }
 
 export interface StartContext {
@@ -24,6 +26,7 @@ export interface StartContext {
 }
 
 export interface Started<Row> {
+  readonly kind: "started";
   readonly task: Task<Row> & Disposable;
   readonly rows: readonly Row[];
   readonly evalRows: readonly Row[];

@@ -1,8 +1,16 @@
 import { join } from "node:path";
 
+import { assert } from "../base/errors.js";
 import { writeFileAtomic } from "../base/files.js";
 import { loadModel } from "../checkpoint/load_model.js";
-import { claimRunFolder, hashRun, type RunIdentity, resolveResume, saveCheckpoint } from "../checkpoint/run_folder.js";
+import {
+  claimRunFolder,
+  hashRun,
+  listCheckpoints,
+  type RunIdentity,
+  resolveResume,
+  saveCheckpoint,
+} from "../checkpoint/run_folder.js";
 import { saveModel } from "../checkpoint/save_model.js";
 import { loadTrainingState, type Progress, saveTrainingState } from "../checkpoint/training_state.js";
 import { AdamW } from "../optim/adamw.js";
@@ -16,8 +24,11 @@ import type { Prepared, Started } from "./prepared.js";
 import { reportOf } from "./report_of.js";
 import { answerSamples } from "./samples.js";
 import { type Settings, settingsOf } from "./settings.js";
+import { readSummary, summarise, writeSummary } from "./summary.js";
 
 export interface RunOptions {
+  /** Go on with what `output_dir` holds of this run: its last checkpoint, or nothing if it is finished. */
+  readonly continue?: boolean;
   /** Ends the run after the current step, with a checkpoint. */
   readonly signal?: AbortSignal;
 }
@@ -27,37 +38,54 @@ export async function* carryOut<Row>(
   recipe: TrainingRecipe,
   recipeText: string,
   prepared: Prepared<Row>,
-  { signal }: RunOptions,
+  { signal, continue: goOn = false }: RunOptions,
 ): AsyncGenerator<RunEvent, RunSummary> {
   const { output_dir: outputDir, model_name_or_path: modelFolder } = recipe;
   const settings = settingsOf(recipe, prepared.numRows);
   const identity = identityOf(recipe, prepared);
   const hash = hashRun(identity);
   await claimRunFolder(outputDir, identity, { overwrite: recipe.overwrite_output_dir });
+  const done = goOn ? await readSummary(outputDir, hash) : undefined;
+  if (done) {
+    yield { kind: "finished", summary: done };
+    return done;
+  }
 
   using device = Device.cpu(recipe.threads === null ? {} : { threads: recipe.threads });
   using model = await loadModel(device, modelFolder, { dtype: "f32", trainable: true });
-  const started = yield* prepared.start(model, { outputDir, ...(signal && { signal }) });
+  const arrived = performance.now();
+  let started: Started<Row> | undefined;
+  for await (const event of prepared.start(model, { outputDir, ...(signal && { signal }) })) {
+    if (event.kind === "started") started = event;
+    else yield event;
+  }
+  assert(started, "a method starts");
   using _task = started.task;
+  const referenceSeconds = (performance.now() - arrived) / 1000;
   const before = await answerSamples(model, prepared, recipe);
 
   using optimizer = new AdamW(model.parameters, settings.optimizer);
   let from: Progress | undefined;
-  if (recipe.resume_from_checkpoint !== false) {
-    const checkpoint = await resolveResume(outputDir, recipe.resume_from_checkpoint, hash);
+  const isBegun = goOn && (await listCheckpoints(outputDir)).length > 0;
+  const resume = recipe.resume_from_checkpoint || isBegun;
+  if (resume) {
+    const checkpoint = await resolveResume(outputDir, resume, hash);
     from = await loadTrainingState(checkpoint.path, model, optimizer);
   }
   const facts = [...prepared.facts, ...(from ? [["resumed after step", from.step] as const] : [])];
   yield { kind: "prepared", device: device.description, plan: settings.plan, facts };
 
   const log = await RunLog.open(join(outputDir, "log.jsonl"), from?.step ?? 0);
-  const tokenizerFiles = prepared.tokenizer.files;
+  const saveWhole = async (folder: string): Promise<void> => {
+    await prepared.tokenizer.saveTo(folder, recipe.chat_template === null ? {} : { chatTemplate: prepared.template });
+    await saveModel(model, folder);
+  };
   const save = (progress: Progress): Promise<string> =>
     saveCheckpoint(
       outputDir,
       { step: progress.step, hash, saveTotalLimit: recipe.save_total_limit ?? undefined },
       async (folder) => {
-        await saveModel(model, folder, { files: tokenizerFiles });
+        await saveWhole(folder);
         await saveTrainingState(folder, optimizer, progress);
       },
     );
@@ -75,15 +103,16 @@ export async function* carryOut<Row>(
     yield event;
   }
 
-  const seconds = (performance.now() - begun) / 1000;
-  await saveModel(model, outputDir, { files: tokenizerFiles });
+  const trainSeconds = (performance.now() - begun) / 1000;
+  await saveWhole(outputDir);
   const after = await answerSamples(model, prepared, recipe);
-  const summary = summarise(recipe, prepared, steps, log, seconds);
+  const summary = summarise(recipe, prepared, steps, log, { trainSeconds, referenceSeconds });
   if (recipe.report) {
     const samples = before.map(({ prompt, answer }, i) => ({ prompt, before: answer, after: after[i]!.answer }));
     const content = reportOf(summary, { facts: [["device", device.description], ...facts], log, samples, recipeText });
     await writeFileAtomic(join(outputDir, "report.md"), renderReport(content));
   }
+  await writeSummary(outputDir, hash, summary);
   yield { kind: "finished", summary };
   return summary;
 }
@@ -148,33 +177,4 @@ function identityOf(recipe: TrainingRecipe, prepared: Prepared<unknown>): RunIde
   ]);
   const kept = Object.entries(recipe).filter(([key]) => !free.has(key));
   return { task: prepared.kind, data: prepared.dataHash, ...Object.fromEntries(kept) } as RunIdentity;
-}
-
-function summarise(
-  recipe: TrainingRecipe,
-  prepared: Prepared<unknown>,
-  steps: readonly StepRecord[],
-  log: RunLog,
-  seconds: number,
-): RunSummary {
-  const last = steps.at(-1);
-  const trained = steps.reduce((sum, step) => sum + step.seconds, 0);
-  const rows = steps.reduce((sum, step) => sum + step.numRows, 0);
-  const tokens = steps.reduce((sum, step) => sum + step.tokens, 0);
-  const times = steps.map((step) => step.seconds).sort((a, b) => a - b);
-  return {
-    task: prepared.kind,
-    output_dir: recipe.output_dir,
-    steps: last?.step ?? 0,
-    epochs: last?.epoch ?? 0,
-    rows: prepared.numRows,
-    train_runtime: seconds,
-    train_loss: steps.reduce((sum, step) => sum + step.loss, 0) / Math.max(steps.length, 1),
-    num_tokens: last?.numTokens ?? 0,
-    median_step_seconds: times[Math.floor(times.length / 2)] ?? 0,
-    tokens_per_second: tokens / trained,
-    rows_per_second: rows / trained,
-    evaluation: log.records.findLast((record) => "eval_loss" in record) ?? null,
-    report: recipe.report ? join(recipe.output_dir, "report.md") : null,
-  };
 }

@@ -23,7 +23,8 @@ export class Arena implements Disposable {
 
   /** Uninitialised memory: every element is to be written before it is read. */
   empty<A extends string>(shape: readonly number[], dtype: DType): Tensor<A> {
-    return new Tensor<A>(this.device, native.createTensor(this.handle, dtype, ...shape), dtype, shape);
+    const handle = native.createTensor(this.handle, dtype, ...shape);
+    return new Tensor<A>(this.device, handle, dtype, shape, this);
   }
 
   from<A extends string>(values: Float32Array | Int32Array, shape: readonly number[] = [values.length]): Tensor<A> {

@@ -21,6 +21,8 @@ export class Tensor<in out A extends string> {
     readonly handle: number,
     readonly dtype: DType,
     readonly shape: readonly number[],
+    /** Held so that the arena is not taken for forgotten while a tensor of it is in use. */
+    private readonly arena: object,
   ) {}
 
   get size(): number {
@@ -29,7 +31,8 @@ export class Tensor<in out A extends string> {
 
   /** The same memory, or a part of it from element `first` on, under another shape. */
   view<B extends string>(shape: readonly number[], first = 0): Tensor<B> {
-    return new Tensor<B>(this.device, native.viewTensor(this.handle, first, ...shape), this.dtype, shape);
+    const handle = native.viewTensor(this.handle, first, ...shape);
+    return new Tensor<B>(this.device, handle, this.dtype, shape, this.arena);
   }
 
   /** Enqueues a copy of `values`: f32, bf16 as bits (Uint16Array), or i32; f32 is rounded for a bf16 tensor. */

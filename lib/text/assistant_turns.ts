@@ -1,4 +1,4 @@
-import type { ChatTemplate, Message, Span } from "./chat_template.js";
+import type { ChatTemplate, Message } from "./chat_template.js";
 import { type TokenOffsets, tokenOffsets } from "./offsets.js";
 import { TemplateError } from "./template_error.js";
 import type { Tokenizer } from "./tokenizer.js";
@@ -20,23 +20,17 @@ export interface MaskedChat {
 export function maskAssistant(tokenizer: Tokenizer, template: ChatTemplate, messages: readonly Message[]): MaskedChat {
   const text = template.render(messages);
   const ids = tokenizer.encode(text);
-  const offsets = tokenOffsets(tokenizer, text, ids);
-  if (offsets === undefined) {
-    throw new TemplateError(
-      "the tokenizer changes the characters of the text, so the assistant's turns cannot be found",
-    );
-  }
-  const mask = new Uint8Array(ids.length);
+  const chat = { tokenizer, template, messages, text, ids, ...align(tokenizer, text, ids) };
   const marked = template.renderMarked(messages);
   if (marked !== undefined && marked.text !== text) {
     throw new TemplateError("renders otherwise with its generation blocks than without");
   }
-  const turns = marked?.spans ?? renderedTurns({ tokenizer, template, messages, text, ids, offsets });
+  const turns = marked?.spans.map(({ begin, end }) => [chat.toBytes(begin), chat.toBytes(end)] as const);
+  const mask = new Uint8Array(ids.length);
   let first = 0;
-  for (const { begin, end } of turns) {
-    const [from, to] = [byteLength(text, begin), byteLength(text, end)];
-    while (first < ids.length && reach(offsets, first) <= from) first++;
-    for (let i = first; i < ids.length && offsets.begins[i]! < to; i++) mask[i] = 1;
+  for (const [begin, end] of turns ?? renderedTurns(chat)) {
+    while (first < ids.length && reach(chat.offsets, first) <= begin) first++;
+    for (let i = first; i < ids.length && chat.offsets.begins[i]! < end; i++) mask[i] = 1;
   }
   return { ids, mask };
 }
@@ -53,43 +47,67 @@ export function assertPrefix(prompt: string, whole: string, what = "the prompt")
   );
 }
 
-interface Rendered {
+interface Aligned {
+  readonly offsets: TokenOffsets;
+  /** The byte, among those the tokens were found in, at which a character of the text lies. */
+  toBytes(index: number): number;
+  /** The text up to a byte. */
+  upTo(byte: number): string;
+}
+
+interface Rendered extends Aligned {
   readonly tokenizer: Tokenizer;
   readonly template: ChatTemplate;
   readonly messages: readonly Message[];
   readonly text: string;
   readonly ids: Int32Array;
-  readonly offsets: TokenOffsets;
 }
 
-function renderedTurns(chat: Rendered): Span[] {
+// A tokenizer may bring the text into a Unicode normal form first (Qwen's into NFC).
+function align(tokenizer: Tokenizer, text: string, ids: Int32Array): Aligned {
+  const forms = [
+    (part: string) => part,
+    (part: string) => part.normalize("NFC"),
+    (part: string) => part.normalize("NFKC"),
+  ];
+  for (const form of forms) {
+    const formed = form(text);
+    const offsets = tokenOffsets(tokenizer, formed, ids);
+    if (offsets === undefined) continue;
+    return {
+      offsets,
+      toBytes: (index) => Buffer.byteLength(form(text.slice(0, index))),
+      upTo: (byte) => Buffer.from(formed).toString("utf8", 0, byte),
+    };
+  }
+  throw new TemplateError("the tokenizer changes the characters of the text, so the assistant's turns cannot be found");
+}
+
+function renderedTurns(chat: Rendered): [begin: number, end: number][] {
   const { template, messages, text } = chat;
-  const turns: Span[] = [];
+  const turns: [number, number][] = [];
   messages.forEach(({ role }, i) => {
     if (role !== "assistant") return;
     const prompt = i === 0 ? "" : template.render(messages.slice(0, i), { addGenerationPrompt: true });
     assertPrefix(prompt, text, `the prompt of message ${i + 1}`);
-    const end = i + 1 === messages.length ? text.length : endOfTurn(chat, i, prompt.length);
-    turns.push({ begin: prompt.length, end });
+    const begin = chat.toBytes(prompt.length);
+    turns.push([begin, i + 1 === messages.length ? chat.toBytes(text.length) : endOfTurn(chat, i, begin)]);
   });
   return turns;
 }
 
 // A template may close the last turn otherwise than those before it (Phi-3's adds its end of text). What both have in
 // common is then the turn, and it is looked for in tokens, because "<|user|>" and "<|endoftext|>" begin alike as text.
-function endOfTurn(
-  { tokenizer, template, messages, text, ids, offsets }: Rendered,
-  index: number,
-  begin: number,
-): number {
+function endOfTurn(chat: Rendered, index: number, begin: number): number {
+  const { tokenizer, template, messages, text, ids } = chat;
   const upTo = template.render(messages.slice(0, index + 1));
-  if (text.startsWith(upTo)) return upTo.length;
+  if (text.startsWith(upTo)) return chat.toBytes(upTo.length);
   const own = tokenizer.encode(upTo);
   let same = 0;
   while (same < own.length && own[same] === ids[same]) same++;
-  const end = same === 0 ? 0 : Buffer.from(text).toString("utf8", 0, offsets.ends[same - 1]!).length;
-  const content = messages[index]!.content.trim();
-  if (end < begin || !text.slice(begin, end).includes(content)) {
+  const end = same === 0 ? 0 : chat.offsets.ends[same - 1]!;
+  const content = messages[index]!.content.trim().normalize("NFKC");
+  if (end < begin || !chat.upTo(end).slice(chat.upTo(begin).length).normalize("NFKC").includes(content)) {
     assertPrefix(upTo, text, `the chat up to message ${index + 1}`);
   }
   return end;
@@ -97,4 +115,3 @@ function endOfTurn(
 
 /** Where a token's text ends; one without text belongs to the character after it. */
 const reach = ({ begins, ends }: TokenOffsets, token: number): number => Math.max(ends[token]!, begins[token]! + 1);
-const byteLength = (text: string, end: number): number => Buffer.byteLength(text.slice(0, end));

@@ -14,44 +14,40 @@ import type { DpoTask, ReferencedPair } from "./dpo.js";
 /** Pairs whose log-probabilities are computed between two reports of progress. */
 const CHUNK = 64;
 
-/**
- * Gives every pair what the model, as it is now, gives its answers. The numbers are kept in `folder` under a name made of
- * the weights, the dtype and every token, so that another epoch, another run or a resumed one only reads them.
- */
-export async function referencePairs(
-  task: DpoTask,
-  pairs: readonly TokenPair[],
-  options: {
-    readonly modelFolder: string;
-    readonly dtype: string;
-    readonly cacheFolder: string;
-    readonly onProgress?: (done: number) => void;
-    readonly signal?: AbortSignal;
-  },
-): Promise<ReferencedPair[]> {
-  const key = await referenceKey(options.modelFolder, options.dtype, pairs);
-  const path = join(options.cacheFolder, `reference-${key}.safetensors`);
-  const cached = await readReference(path, pairs.length);
-  const values = cached ?? (await compute(task, pairs, options));
-  if (cached === undefined) await writeReference(path, values);
-  return pairs.map((pair, i) => ({ ...pair, refChosen: values[2 * i]!, refRejected: values[2 * i + 1]! }));
+export interface ReferenceOptions {
+  /** The folder the model was loaded from. */
+  readonly modelFolder: string;
+  readonly dtype: string;
+  /** Where the numbers are kept. */
+  readonly cacheFolder: string;
+  readonly signal?: AbortSignal;
 }
 
-async function compute(
+/**
+ * Gives every pair what the model, as it is now, gives its answers. The numbers are kept in a file named by the weights,
+ * the dtype and every token, so that another epoch, another run or a resumed one only reads them. Yields how many pairs
+ * are done, and at the end all of them.
+ */
+export async function* referencePairs(
   task: DpoTask,
   pairs: readonly TokenPair[],
-  options: { readonly onProgress?: (done: number) => void; readonly signal?: AbortSignal },
-): Promise<Float32Array> {
-  const values = new Float32Array(2 * pairs.length);
-  for (let first = 0; first < pairs.length; first += CHUNK) {
-    options.signal?.throwIfAborted();
-    const sums = await task.logProbs(pairs.slice(first, first + CHUNK));
-    sums.forEach(({ refChosen, refRejected }, i) => {
-      values.set([refChosen, refRejected], 2 * (first + i));
-    });
-    options.onProgress?.(Math.min(first + CHUNK, pairs.length));
+  { modelFolder, dtype, cacheFolder, signal }: ReferenceOptions,
+): AsyncGenerator<{ readonly done: number } | { readonly pairs: ReferencedPair[] }, void, void> {
+  const path = join(cacheFolder, `reference-${await referenceKey(modelFolder, dtype, pairs)}.safetensors`);
+  let values = await readReference(path, pairs.length);
+  if (values === undefined) {
+    values = new Float32Array(2 * pairs.length);
+    for (let first = 0; first < pairs.length; first += CHUNK) {
+      signal?.throwIfAborted();
+      const sums = await task.logProbs(pairs.slice(first, first + CHUNK));
+      for (const [i, { refChosen, refRejected }] of sums.entries())
+        values.set([refChosen, refRejected], 2 * (first + i));
+      yield { done: Math.min(first + CHUNK, pairs.length) };
+    }
+    await writeReference(path, values);
   }
-  return values;
+  const found = values;
+  yield { pairs: pairs.map((pair, i) => ({ ...pair, refChosen: found[2 * i]!, refRejected: found[2 * i + 1]! })) };
 }
 
 async function referenceKey(modelFolder: string, dtype: string, pairs: readonly TokenPair[]): Promise<string> {

@@ -1,0 +1,25 @@
+import type { Command } from "commander";
+
+import { alignStages, parseAlignRecipe } from "../index.js";
+import { interruptible } from "./signal.js";
+import { showRun, type TrainingFlags } from "./training.js";
+
+export function addAlign(westwind: Command): void {
+  westwind
+    .command("align")
+    .description("carry out the stages of one recipe: sft, feedback, dpo; stages that are done are not repeated")
+    .argument("<recipe>", "a YAML file with sft, feedback and dpo sections")
+    .argument("[overrides...]", "--key=value pairs that go before the file's; --dpo.beta=0.1 for a section")
+    .option("--json", "print a summary of each stage as one JSON object on stdout")
+    .allowUnknownOption()
+    .action(async (path: string, overrides: string[], flags: TrainingFlags) => {
+      const results: Record<string, unknown> = {};
+      await interruptible(async (signal) => {
+        for (const stage of alignStages(parseAlignRecipe({ path, overrides }), { signal })) {
+          process.stderr.write(`== ${stage.name}\n`);
+          results[stage.name] = await stage.run((parsed, run) => showRun(parsed, run));
+        }
+      });
+      if (flags.json) process.stdout.write(`${JSON.stringify(results)}\n`);
+    });
+}

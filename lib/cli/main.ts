@@ -1,0 +1,53 @@
+#!/usr/bin/env node
+import { Command, CommanderError } from "commander";
+
+import { AbortedError, UsageError, WestwindError } from "../index.js";
+import { addAlign } from "./align.js";
+import { addFeedback } from "./feedback.js";
+import { addGenerate } from "./generate.js";
+import { addInfo } from "./info.js";
+import { addTraining } from "./training.js";
+
+const EXIT_USAGE = 2;
+const EXIT_INTERRUPTED = 130; // 128 + SIGINT, as shells count it
+
+function program(): Command {
+  const westwind = new Command("westwind")
+    .description("Aligns language models by the Zephyr recipe: dSFT, preference pairs from AI feedback, dDPO.")
+    .exitOverride()
+    .configureOutput({ writeErr: () => {} }); // errors are shown once, below
+  addTraining(westwind);
+  addFeedback(westwind);
+  addAlign(westwind);
+  addGenerate(westwind);
+  addInfo(westwind);
+  return westwind;
+}
+
+/** Runs one command line and returns the exit code: 0, 1 for what went wrong, 2 for a wrong command line, 130 for Ctrl-C. */
+async function main(args: readonly string[]): Promise<number> {
+  const westwind = program();
+  try {
+    if (args.length === 0) {
+      westwind.outputHelp();
+      return EXIT_USAGE;
+    }
+    await westwind.parseAsync(args, { from: "user" });
+    return 0;
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) return 0; // --help
+      process.stderr.write(`westwind: ${error.message.replace(/^error: /, "")}; see westwind --help\n`);
+      return EXIT_USAGE;
+    }
+    if (error instanceof AbortedError || (error instanceof Error && error.name === "AbortError")) {
+      process.stderr.write(`westwind: ${error.message}\n`);
+      return EXIT_INTERRUPTED;
+    }
+    if (!(error instanceof WestwindError)) throw error; // ours to mend: the stack is what is needed
+    process.stderr.write(`westwind: ${error.message}\n`);
+    return error instanceof UsageError ? EXIT_USAGE : 1;
+  }
+}
+
+process.exitCode = await main(process.argv.slice(2));

@@ -1,0 +1,53 @@
+// The public API: re-exports, no code. The command line imports this file and nothing deeper.
+
+export * from "./base/errors.js";
+export { Random } from "./base/random.js";
+export { loadModel } from "./checkpoint/load_model.js";
+export { type SaveModelOptions, saveModel } from "./checkpoint/save_model.js";
+export {
+  type EncodeOptions,
+  encodeSft,
+  type SftEncodeOptions,
+  type TokenPair,
+  type TokenSequence,
+} from "./data/encode.js";
+export { encodePairs, type PairEncodeOptions } from "./data/encode_pairs.js";
+export { type DatasetOptions, loadDataset } from "./data/mix.js";
+export { type PackedBatch, packPairs, packSequences } from "./data/pack.js";
+export { type PreferencePair, type SftRow, toPreferencePair, toSftRow } from "./data/row.js";
+export { readRows, type SourceRow } from "./data/source.js";
+export {
+  BINARIZE_RULES,
+  type BinarizeOptions,
+  type BinarizeReport,
+  type BinarizeRule,
+  binarize,
+  DROP_REASONS,
+  type PairRow,
+} from "./feedback/binarize.js";
+export { type Generated, type GenerateOptions, generate } from "./generate/generate.js";
+export { type ModelConfig, readModelConfig } from "./model/config.js";
+export { initialise } from "./model/init.js";
+export { Llama } from "./model/llama.js";
+export { AdamW, type AdamWOptions } from "./optim/adamw.js";
+export { learningRateAt, type ScheduleOptions } from "./optim/schedule.js";
+export { type AlignRecipe, parseAlignRecipe } from "./recipe/align.js";
+export { type ParsedRecipe, parseRecipe } from "./recipe/parse.js";
+export type { DpoRecipe, FeedbackRecipe, SftRecipe } from "./recipe/schema.js";
+export { showDuration, showNumber } from "./report/number.js";
+export { textTable } from "./report/table.js";
+export { alignStages, type Stage } from "./run/align.js";
+export type { RunEvent, RunSummary } from "./run/events.js";
+export { binarizeFile } from "./run/feedback.js";
+export { type GeneratedText, type GenerateTextOptions, generateText } from "./run/generate_text.js";
+export type { RunOptions } from "./run/run.js";
+export { runDpo, runSft } from "./run/start.js";
+export { Arena } from "./tensor/arena.js";
+export { type CpuOptions, Device, systemInfo } from "./tensor/device.js";
+export type { Tensor } from "./tensor/tensor.js";
+export { ChatTemplate, type Message, resolveChatTemplate } from "./text/chat_template.js";
+export { Tokenizer } from "./text/tokenizer.js";
+export { DpoTask, type ReferencedPair } from "./train/dpo.js";
+export { planSteps } from "./train/plan.js";
+export { SftTask } from "./train/sft.js";
+export { type StepRecord, type TrainOptions, train } from "./train/train.js";

@@ -1,0 +1,17 @@
+import { mkdir } from "node:fs/promises";
+import { dirname } from "node:path";
+
+import { writeFileAtomic } from "../base/files.js";
+import { readRows } from "../data/source.js";
+import { type BinarizeOptions, type BinarizeReport, binarize } from "../feedback/binarize.js";
+
+/** Reads scored completions and writes preference pairs as JSON lines, whole or not at all. Returns the counts. */
+export async function binarizeFile(input: string, output: string, options: BinarizeOptions): Promise<BinarizeReport> {
+  const pairs = binarize(readRows(input), options);
+  async function* lines(): AsyncGenerator<Uint8Array> {
+    for await (const pair of pairs) yield Buffer.from(`${JSON.stringify(pair)}\n`);
+  }
+  await mkdir(dirname(output), { recursive: true });
+  await writeFileAtomic(output, lines());
+  return pairs.report;
+}

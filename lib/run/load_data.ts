@@ -1,0 +1,58 @@
+import { createHash } from "node:crypto";
+
+import type { EncodeCounts, EncodeOptions, TokenPair, TokenSequence } from "../data/encode.js";
+import { type LoadedDataset, loadDataset } from "../data/mix.js";
+import type { TrainingRecipe } from "../recipe/schema.js";
+import { type ChatTemplate, resolveChatTemplate } from "../text/chat_template.js";
+import { Tokenizer } from "../text/tokenizer.js";
+
+/** The rows a recipe names, and what they are encoded with. */
+export interface Data extends LoadedDataset {
+  readonly tokenizer: Tokenizer;
+  readonly template: ChatTemplate;
+}
+
+export async function loadData(recipe: TrainingRecipe): Promise<Data> {
+  const tokenizer = await Tokenizer.load(recipe.tokenizer_name_or_path ?? recipe.model_name_or_path);
+  const template = resolveChatTemplate(recipe.chat_template, tokenizer);
+  const { dataset_splits: splits } = recipe;
+  const dataset = await loadDataset({
+    ...recipe,
+    dataset_train_split: splits ? null : recipe.dataset_train_split,
+    dataset_test_split: splits ? null : recipe.dataset_test_split,
+    sequential: recipe.data_order === "sequential",
+  });
+  return { tokenizer, template, train: dataset.train, test: recipe.do_eval ? dataset.test : [] };
+}
+
+export function encodeOptions(recipe: TrainingRecipe, { tokenizer, template }: Data): EncodeOptions {
+  return {
+    tokenizer,
+    template,
+    maxLength: recipe.max_length,
+    truncation: recipe.truncation_mode,
+    insertEmptySystemMessage: recipe.auto_insert_empty_system_msg,
+  };
+}
+
+/** How rows fared, for the log and the report; zeros are left out, but for the rows kept. */
+export function countFacts(label: string, rows: number, counts: EncodeCounts): (readonly [string, number])[] {
+  const all = [
+    [`${label} rows`, rows],
+    [`${label} rows dropped, with nothing left to learn`, counts.dropped],
+    [`${label} rows truncated`, counts.truncated],
+    [`${label} rows with a token across the prompt's end, cut as TRL cuts them`, counts.straddled],
+  ] as const;
+  return all.filter(([, count], i) => i === 0 || count > 0);
+}
+
+/** A name for the data as the model sees it: every token of every row, in order. */
+export function hashTokens(rows: readonly (TokenSequence | TokenPair)[]): string {
+  const hash = createHash("sha256");
+  for (const row of rows) {
+    const parts = "ids" in row ? [row.ids, row.trainable] : [row.prompt, row.chosen, row.rejected];
+    hash.update(Int32Array.from(parts, (part) => part.length));
+    for (const part of parts) hash.update(part);
+  }
+  return hash.digest("hex").slice(0, 16);
+}

@@ -1,0 +1,150 @@
+import { stringify } from "yaml";
+import { splitSequences, wrapSequences } from "../data/cut.js";
+import type { TokenSequence } from "../data/encode.js";
+import { encodeSft } from "../data/encode.js";
+import { encodePairs } from "../data/encode_pairs.js";
+import { type PreferencePair, type SftRow, toPreferencePair, toSftRow } from "../data/row.js";
+import type { ParsedRecipe } from "../recipe/parse.js";
+import type { DpoRecipe, SftRecipe } from "../recipe/schema.js";
+import { checkSupported } from "../recipe/support.js";
+import type { Message } from "../text/chat_template.js";
+import { DpoTask, type ReferencedPair } from "../train/dpo.js";
+import { referencePairs } from "../train/reference.js";
+import { SftTask } from "../train/sft.js";
+import type { RunEvent, RunSummary } from "./events.js";
+import { countFacts, type Data, encodeOptions, hashTokens, loadData } from "./load_data.js";
+import type { Prepared } from "./prepared.js";
+import { carryOut, type RunOptions } from "./run.js";
+
+/** Tokens that go through the model at once where the recipe leaves it open: enough for every core, little memory. */
+const TOKEN_BUDGET = 8192;
+
+/** Supervised fine-tuning as a recipe says. Yields what happens; the last event has the summary, which is returned too. */
+export async function* runSft(
+  { recipe }: Pick<ParsedRecipe<SftRecipe>, "recipe">,
+  options: RunOptions = {},
+): AsyncGenerator<RunEvent, RunSummary> {
+  checkSupported(recipe);
+  return yield* carryOut(recipe, stringify(recipe), await prepareSft(recipe), options);
+}
+
+/** Direct preference optimisation as a recipe says, against the model that it starts from. */
+export async function* runDpo(
+  { recipe }: Pick<ParsedRecipe<DpoRecipe>, "recipe">,
+  options: RunOptions = {},
+): AsyncGenerator<RunEvent, RunSummary> {
+  checkSupported(recipe);
+  return yield* carryOut(recipe, stringify(recipe), await prepareDpo(recipe), options);
+}
+
+async function prepareSft(recipe: SftRecipe): Promise<Prepared<TokenSequence>> {
+  const data = await loadData(recipe);
+  const toRow = (row: Data["train"][number]) => toSftRow(row, { textField: recipe.dataset_text_field });
+  const isCut = recipe.packing && recipe.packing_strategy !== "bfd";
+  const encode = (rows: readonly SftRow[]) =>
+    encodeSft(rows, {
+      ...encodeOptions(recipe, data),
+      ...(isCut && { maxLength: null }),
+      assistantOnlyLoss: recipe.assistant_only_loss,
+      completionOnlyLoss: recipe.completion_only_loss,
+    });
+  const trainRows = data.train.map(toRow);
+  const encoded = encode(trainRows);
+  const rows = arrange(recipe, encoded.sequences);
+  const testRows = data.test.map(toRow);
+  const test = testRows.length > 0 ? encode(testRows) : undefined;
+  return {
+    kind: "sft",
+    tokenizer: data.tokenizer,
+    template: data.template.source,
+    facts: [
+      ...countFacts("training", encoded.sequences.length, encoded),
+      ...(isCut ? [[`rows of at most ${recipe.max_length} tokens cut from them`, rows.length] as const] : []),
+      ...(test ? countFacts("evaluation", test.sequences.length, test) : []),
+    ],
+    numRows: rows.length,
+    dataHash: hashTokens(rows),
+    samplePrompts: promptsOf(data, (testRows.length > 0 ? testRows : trainRows).map(promptOfSft)),
+    async *start(model) {
+      const task = new SftTask(model, recipe.token_budget ?? TOKEN_BUDGET);
+      yield { kind: "started", task, rows, evalRows: test?.sequences ?? [] };
+    },
+  };
+}
+
+/** Rows as packing_strategy makes them. Best-fit packing needs no rows of its own: batches are packed as they are run. */
+function arrange(recipe: SftRecipe, sequences: TokenSequence[]): TokenSequence[] {
+  if (!recipe.packing || recipe.packing_strategy === "bfd" || recipe.max_length === null) return sequences;
+  const { max_length: length } = recipe;
+  return recipe.packing_strategy === "wrapped"
+    ? wrapSequences(sequences, length).sequences
+    : splitSequences(sequences, length);
+}
+
+async function prepareDpo(recipe: DpoRecipe): Promise<Prepared<ReferencedPair>> {
+  const data = await loadData(recipe);
+  const encode = (rows: readonly PreferencePair[]) =>
+    encodePairs(rows, { ...encodeOptions(recipe, data), maxPromptLength: recipe.max_prompt_length });
+  const trainRows = data.train.map(toPreferencePair);
+  const train = encode(trainRows);
+  const testRows = data.test.map(toPreferencePair);
+  const test = testRows.length > 0 ? encode(testRows) : undefined;
+  return {
+    kind: "dpo",
+    tokenizer: data.tokenizer,
+    template: data.template.source,
+    facts: [
+      ...countFacts("training", train.pairs.length, train),
+      ...(test ? countFacts("evaluation", test.pairs.length, test) : []),
+    ],
+    numRows: train.pairs.length,
+    dataHash: hashTokens(train.pairs),
+    samplePrompts: promptsOf(
+      data,
+      (testRows.length > 0 ? testRows : trainRows).map(({ prompt }) => prompt),
+    ),
+    async *start(model, { outputDir, signal }) {
+      const task = new DpoTask(model, {
+        beta: recipe.beta,
+        labelSmoothing: recipe.label_smoothing,
+        tokenBudget: recipe.token_budget ?? TOKEN_BUDGET,
+      });
+      const all = [...train.pairs, ...(test?.pairs ?? [])];
+      const referenced: ReferencedPair[] = [];
+      const work = referencePairs(task, all, {
+        modelFolder: recipe.model_name_or_path,
+        dtype: model.parameters.dtype,
+        cacheFolder: outputDir,
+        ...(signal && { signal }),
+      });
+      for await (const event of work) {
+        if ("done" in event) yield { kind: "reference", ...event, total: all.length };
+        else referenced.push(...event.pairs);
+      }
+      const count = train.pairs.length;
+      yield { kind: "started", task, rows: referenced.slice(0, count), evalRows: referenced.slice(count) };
+    },
+  };
+}
+
+/** Prompts of the first rows that have one, as text and as the tokens a model answers. */
+function promptsOf(data: Data, prompts: readonly (readonly Message[] | string | undefined)[]) {
+  const MOST = 16; // more than a report shows, since those that are too long for the model are passed over
+  const { tokenizer, template } = data;
+  return prompts
+    .filter((prompt) => prompt !== undefined)
+    .slice(0, MOST)
+    .map((prompt) => {
+      if (typeof prompt === "string")
+        return { text: prompt, ids: tokenizer.encode(prompt, { addSpecialTokens: true }) };
+      const last = prompt.findLast(({ role }) => role === "user")?.content ?? "";
+      return { text: last, ids: tokenizer.encode(template.render(prompt, { addGenerationPrompt: true })) };
+    });
+}
+
+function promptOfSft(row: SftRow): readonly Message[] | string | undefined {
+  if ("text" in row) return undefined;
+  if ("prompt" in row) return row.prompt;
+  const last = row.messages.findLastIndex(({ role }) => role === "assistant");
+  return last > 0 ? row.messages.slice(0, last) : undefined;
+}
