@@ -120,14 +120,35 @@ template <class T>
 WW_INLINE Vec load_some(const T* from, int64_t n, const T* end) {
   return end - from >= kLanes ? load(from) : load_first(from, n);
 }
+
+// A vector of a head's channels of which n are left; lanes beyond them are 0 and are not stored. Where no mask can be
+// had, half a vector at least is a copy of known size.
 template <class T>
-WW_INLINE void store_some(T* to, Vec v, int64_t n) {
+WW_INLINE Vec load_channels(const T* from, int64_t n) {
+  if (n >= kLanes) return load(from);
+  if (n != kHalfLanes || kVectorBytes == 64) return load_first(from, n);
+  T lanes[kLanes] = {};
+  __builtin_memcpy(static_cast<void*>(lanes), from, kHalfLanes * sizeof(T));
+  return load(lanes);
+}
+template <class T>
+WW_INLINE void store_channels(T* to, Vec v, int64_t n) {
   if (n >= kLanes) return store(to, v);
-  if (n != kHalfLanes) return store_first(to, v, n);
+  if (n != kHalfLanes || kVectorBytes == 64) return store_first(to, v, n);
   T lanes[kLanes];
   store(lanes, v);
   __builtin_memcpy(static_cast<void*>(to), lanes, kHalfLanes * sizeof(T));
 }
+#if defined(__AVX512BW__) && defined(__AVX512VL__)
+WW_INLINE Vec load_channels(const bfloat16* from, int64_t n) {
+  if (n >= kLanes) return load(from);
+  return widen((HalfVec)_mm256_maskz_loadu_epi16(static_cast<__mmask16>((1u << n) - 1), from));
+}
+WW_INLINE void store_channels(bfloat16* to, Vec v, int64_t n) {
+  if (n >= kLanes) return store(to, v);
+  _mm256_mask_storeu_epi16(to, static_cast<__mmask16>((1u << n) - 1), (__m256i)narrow(v));
+}
+#endif
 
 // Rows of one head lie whole tokens apart, too far for the processor to guess the next: it is told this many ahead.
 constexpr int64_t kRowsAhead = 12;
@@ -182,7 +203,7 @@ void unpack_panel(const float* from, const float* factors, const Heads<T>& to) {
       for (int64_t i = 0; i < kLanes; ++i) tile[i] = i < n ? load(from + (c + i) * kPanel + r) * factor : zero();
       transpose(tile);
       const int64_t rows = min(kLanes, to.rows - r);
-      for (int64_t i = 0; i < rows; ++i) store_some(to.first + (r + i) * to.stride + c, tile[i], n);
+      for (int64_t i = 0; i < rows; ++i) store_channels(to.first + (r + i) * to.stride + c, tile[i], n);
     }
   }
 }
@@ -193,7 +214,7 @@ void unpack_rows(const float* from, int64_t ld, const Heads<T>& to) {
   for (int64_t r = 0; r < to.rows; ++r) {
     for (int64_t c = 0; c < to.columns; c += kLanes) {
       __builtin_prefetch(to.first + (r + kRowsAhead) * to.stride + c, 1);
-      store_some(to.first + r * to.stride + c, load(from + r * ld + c), to.columns - c);
+      store_channels(to.first + r * to.stride + c, load(from + r * ld + c), to.columns - c);
     }
   }
 }

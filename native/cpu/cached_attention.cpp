@@ -9,16 +9,6 @@ namespace {
 constexpr int64_t kTokensPerTask = 16;
 constexpr float kLog2E = 1.44269504f;
 
-// A key's channels; unlike load_some's, lanes beyond them are 0: a free slot of the cache may hold NaN.
-template <class T>
-WW_INLINE Vec load_channels(const T* from, int64_t n) {
-  if (n >= kLanes) return load(from);
-  if (n != kHalfLanes) return load_first(from, n);
-  T lanes[kLanes] = {};
-  __builtin_memcpy(static_cast<void*>(lanes), from, kHalfLanes * sizeof(T));
-  return load(lanes);
-}
-
 // scores[j] = q . keys[j] for `count` keys `stride` apart, -inf for the lanes after the last. Returns the largest.
 template <class T>
 float score_keys(const float* q, const T* keys, int64_t stride, int64_t count, int64_t D, float* scores) {
@@ -29,7 +19,7 @@ float score_keys(const float* q, const T* keys, int64_t stride, int64_t count, i
     const int64_t n = min(kLanes, count - j);
     Vec sums[kLanes] = {};
     for (int64_t i = 0; i < n; ++i) {
-      const T* key = keys + (j + i) * stride;
+      const T* key = keys + (j + i) * stride;  // a free slot may hold NaN: no lane beyond D is read
       for (int64_t d = 0; d < D; d += kLanes) sums[i] += load(q + d) * load_channels(key + d, D - d);
     }
     Vec score = sum_each(sums);
@@ -51,7 +41,7 @@ void sum_values(const float* p, const T* values, int64_t stride, int64_t count, 
         sums[i] += p[j + i] * load_some(values + (j + i) * stride + d, D - d, end);
       }
     }
-    store_some(y + d, ((sums[0] + sums[1]) + (sums[2] + sums[3])) * factor, D - d);
+    store_channels(y + d, ((sums[0] + sums[1]) + (sums[2] + sums[3])) * factor, D - d);
   }
 }
 

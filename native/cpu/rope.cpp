@@ -1,6 +1,6 @@
 #include "native/kernels/rope.h"
 
-#include "native/cpu/simd.h"
+#include "native/cpu/attention_tiles.h"
 
 namespace ww::cpu::WW_ISA {
 
@@ -40,9 +40,10 @@ template <class T>
 WW_INLINE void rotate_heads(const T* x, T* y, const float* a, const float* b, int64_t rotated, int64_t E) {
   for (int64_t head = 0; head < rotated; ++head, x += 2 * E, y += 2 * E) {
     for_each_vector(E, [=](int64_t d, int64_t n) {
-      const Vec low = load(x + d, n), high = load(x + E + d, n), cosine = load(a + d), sine = load(b + d);
-      store(y + d, low * cosine - high * sine, n);
-      store(y + E + d, high * cosine + low * sine, n);
+      const Vec low = load_channels(x + d, n), high = load_channels(x + E + d, n), cosine = load(a + d),
+                sine = load(b + d);
+      store_channels(y + d, low * cosine - high * sine, n);
+      store_channels(y + E + d, high * cosine + low * sine, n);
     });
   }
 }
@@ -87,9 +88,9 @@ void rotate(const T* x, const int32_t* positions, const Tensor& inverse_frequenc
       store(b + e, sine * (scaling * direction));
     });
     if (in_lanes) {
-      for (int64_t i = kLanes; i-- > 0;) {
-        a[i] = a[i % E];
-        b[i] = i % D < E ? -b[i % E] : b[i % E];
+      for (int64_t i = kLanes; i-- > 0;) {  // E is a power of 2
+        a[i] = a[i & (E - 1)];
+        b[i] = i & E ? b[i & (E - 1)] : -b[i & (E - 1)];
       }
       rotate_lanes(x + t * row, y + t * row, a, b, rotated * D, E);
     } else {
