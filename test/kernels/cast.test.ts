@@ -1,5 +1,7 @@
 import { describe, expect, test } from "vitest";
 
+import { cast } from "../../lib/kernels/cast.js";
+import { Arena } from "../../lib/tensor/arena.js";
 import type { Arrays, Axes } from "./conformance.js";
 import { conformance } from "./conformance.js";
 import { backends, launch } from "./launch.js";
@@ -30,5 +32,14 @@ describe.each(backends)("$name", (backend) => {
     y!.values.forEach((value, i) => {
       expect(value).toBe(cases[i % cases.length]![1]);
     });
+  });
+
+  test("cast keeps NaNs whose lower or upper half would round away", async () => {
+    using arena = new Arena(backend.device(1));
+    const patterns = [0x7f800001, 0x7fffffff, 0xff800001, 0xffffffff];
+    const bits = Uint32Array.from({ length: 21 }, (_, i) => patterns[i % patterns.length]!);
+    const x = arena.from<"N">(new Float32Array(bits.buffer));
+    const y = cast(arena.empty<"N">([bits.length], "bf16"), x);
+    expect([...(await y.readFloats())].every(Number.isNaN)).toBe(true);
   });
 });
