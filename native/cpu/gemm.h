@@ -24,7 +24,8 @@ struct Product {
 constexpr int64_t kBlockWords = 384;                // of the depth
 constexpr int64_t kOwnBytes = int64_t(192) << 10;   // of a task's panels: they stay in the second-level cache
 constexpr int64_t kSharedBytes = int64_t(8) << 20;  // of the other operand's panels, if C is f32
-constexpr int64_t kSerialFlops = int64_t(1) << 18;  // less is not worth waking a thread for
+constexpr double kSerialWork = 1 << 19;             // flops; less is not worth sharing out
+constexpr double kPackingWork = 32;                 // flops in the time a number is packed
 constexpr int64_t kTasksPerThread = 4;
 
 // `index` of `parts` equal shares of [0, count).
@@ -53,7 +54,7 @@ class Gemm {
     shared_bytes_ = blocks_per_pass_ * shared_block;
 
     const int64_t own_block = own_panels() * own_width() * block_words_ * int64_t(sizeof(float));
-    const bool is_serial = 2.0 * rows_ * columns_ * p_.depth < kSerialFlops;
+    const bool is_serial = (2.0 * rows_ * columns_ + kPackingWork * (rows_ + columns_)) * p_.depth < kSerialWork;
     const int64_t wanted =
         is_serial ? 1 : max(threads * kTasksPerThread, round_up(ceil_div(own_block, kOwnBytes), threads));
     own_parts_ = min(own_panels(), wanted);
