@@ -31,6 +31,7 @@ export { initialise } from "./model/init.js";
 export { Llama } from "./model/llama.js";
 export { AdamW, type AdamWOptions } from "./optim/adamw.js";
 export { learningRateAt, type ScheduleOptions } from "./optim/schedule.js";
+export { type QuickstartOptions, type QuickstartResult, quickstart } from "./quickstart/quickstart.js";
 export { type AlignRecipe, parseAlignRecipe } from "./recipe/align.js";
 export { type ParsedRecipe, parseRecipe } from "./recipe/parse.js";
 export type { DpoRecipe, FeedbackRecipe, SftRecipe } from "./recipe/schema.js";

@@ -6,6 +6,7 @@ import { addAlign } from "./align.js";
 import { addFeedback } from "./feedback.js";
 import { addGenerate } from "./generate.js";
 import { addInfo } from "./info.js";
+import { addQuickstart } from "./quickstart.js";
 import { addTraining } from "./training.js";
 
 const EXIT_USAGE = 2;
@@ -21,6 +22,7 @@ function program(): Command {
   addAlign(westwind);
   addGenerate(westwind);
   addInfo(westwind);
+  addQuickstart(westwind);
   return westwind;
 }
 

@@ -8,7 +8,7 @@ export class Spelling {
 
   constructor(json: TokenizerJson) {
     this.added = new Set(json.added_tokens.map(({ content }) => content));
-    this.isByteLevel = hasType(json.decoder, "ByteLevel");
+    this.isByteLevel = isByteLevel(json.decoder);
     this.hasByteTokens = json.model.byte_fallback === true;
   }
 
@@ -20,10 +20,10 @@ export class Spelling {
   }
 }
 
-function hasType(decoder: unknown, type: string): boolean {
+/** Whether a decoder of tokenizer.json is byte-level BPE's, in which every byte is a letter and nothing is unknown. */
+export function isByteLevel(decoder: unknown): boolean {
   if (!isObject(decoder)) return false;
-  const parts = Array.isArray(decoder.decoders) ? decoder.decoders : [];
-  return decoder.type === type || parts.some((part) => hasType(part, type));
+  return decoder.type === "ByteLevel" || (Array.isArray(decoder.decoders) && decoder.decoders.some(isByteLevel));
 }
 
 // GPT-2's alphabet: a byte that is a printable Latin-1 character is that character, the others are U+0100 and up in order.

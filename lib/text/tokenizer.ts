@@ -4,7 +4,7 @@ import { ModelError } from "../base/errors.js";
 import { ByteFallbackDecoder, Pipeline, SequenceDecoder } from "./library.js";
 import { type BpeModel, Merges } from "./merges.js";
 import { asTransformersReads } from "./pipeline.js";
-import { Spelling } from "./spelling.js";
+import { isByteLevel, Spelling } from "./spelling.js";
 import { readTokenizerFiles, type TokenizerFiles, type TokenizerJson, tokenText } from "./tokenizer_files.js";
 
 export interface TokenizerOptions {
@@ -39,6 +39,7 @@ export class Tokenizer {
   private readonly specialIds: ReadonlySet<number>;
   private readonly present: TokenizerFiles["present"];
   private readonly spelling: Spelling;
+  private readonly omits: ((character: string) => boolean) | undefined;
   private readonly surfaces = new Map<number, Buffer>();
 
   private constructor(
@@ -52,6 +53,7 @@ export class Tokenizer {
     this.chatTemplates = files.chatTemplates;
     this.present = files.present;
     this.spelling = new Spelling(json);
+    this.omits = omission(json);
     this.files = files.present.map(([path]) => path);
 
     const template = files.chatTemplates.get("default");
@@ -109,6 +111,11 @@ export class Tokenizer {
     return bytes;
   }
 
+  /** Whether a character has no token, so that encoding leaves it out. */
+  leavesOut(character: string): boolean {
+    return this.omits?.(character === " " ? "▁" : character) === true;
+  }
+
   /** The id of a token spelt as in the vocabulary. */
   idOf(token: string): number | undefined {
     return this.pipeline.token_to_id(token);
@@ -135,21 +142,27 @@ function buildPipeline(json: TokenizerJson, config: TokenizerFiles["config"]): P
     // The library's own merge loop takes 10 us a token; this one takes about 1.
     const model = json.model as unknown as BpeModel;
     const merges = new Merges(model);
-    const drops = json.model.unk_token == null;
-    pipeline.model.bpe = (word) => merges.split(drops ? withoutUnknown(word, model) : word);
+    const omits = omission(json);
+    pipeline.model.bpe = (word) => merges.split(omits === undefined ? word : without(word, omits));
   }
   keepByteOrderMarks(pipeline.decoder);
   return pipeline;
 }
 
 // Without an unknown token a character that the vocabulary cannot spell is gone before any merge, so that its neighbours
-// may merge with each other.
-function withoutUnknown(word: string, { vocab, byte_fallback }: BpeModel): string {
-  const known = (character: string): boolean =>
-    vocab[character] !== undefined ||
-    (byte_fallback === true && byteTokens(character).every((token) => token in vocab));
+// may merge with each other. Undefined for a vocabulary that loses nothing.
+function omission({ model, decoder }: TokenizerJson): ((character: string) => boolean) | undefined {
+  if (model.type !== "BPE" || model.unk_token != null || isByteLevel(decoder)) return undefined;
+  const { vocab, byte_fallback } = model as unknown as BpeModel;
+  const hasBytes = byte_fallback === true && Object.hasOwn(vocab, "<0x00>");
+  return (character) =>
+    !Object.hasOwn(vocab, character) &&
+    !(hasBytes && byteTokens(character).every((token) => Object.hasOwn(vocab, token)));
+}
+
+function without(word: string, omits: (character: string) => boolean): string {
   const characters = Array.from(word);
-  return characters.every(known) ? word : characters.filter(known).join("");
+  return characters.some(omits) ? characters.filter((character) => !omits(character)).join("") : word;
 }
 
 const byteTokens = (character: string): string[] =>

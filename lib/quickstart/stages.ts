@@ -1,0 +1,77 @@
+import { mkdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { saveModel } from "../checkpoint/save_model.js";
+import { readModelConfig } from "../model/config.js";
+import { initialise } from "../model/init.js";
+import { Llama } from "../model/llama.js";
+import { type AlignRecipe, parseAlignRecipe } from "../recipe/align.js";
+import { type ParsedRecipe, parseRecipe } from "../recipe/parse.js";
+import type { SftRecipe } from "../recipe/schema.js";
+import { Device } from "../tensor/device.js";
+import { Tokenizer } from "../text/tokenizer.js";
+import { type QuickstartData, writeQuickstartData } from "./data.js";
+
+const SEED = 42;
+const HELD_OUT = 200;
+const packageRoot = fileURLToPath(new URL("../..", import.meta.url));
+
+/** Where each stage leaves its model. */
+export interface QuickstartFolders {
+  readonly base: string;
+  readonly sft: string;
+  readonly dpo: string;
+}
+
+export interface QuickstartPlan {
+  readonly base: ParsedRecipe<SftRecipe>;
+  readonly align: AlignRecipe;
+  readonly data: QuickstartData;
+  readonly folders: QuickstartFolders;
+}
+
+/** Empties `folder`, writes the data and the untrained model into it, and fills the recipes' paths in. */
+export async function planQuickstart(folder: string): Promise<QuickstartPlan> {
+  await rm(folder, { recursive: true, force: true });
+  const at = (name: string): string => join(folder, name);
+  const baseSource = { path: join(packageRoot, "recipes/quickstart/base.yaml") };
+  const base = parseRecipe("sft", {
+    ...baseSource,
+    overrides: [
+      `--model_name_or_path=${at("untrained")}`,
+      `--dataset_name=${at("data/texts")}`,
+      `--output_dir=${at("base")}`,
+    ],
+  });
+  const align = parseAlignRecipe({
+    path: join(packageRoot, "recipes/quickstart/align.yaml"),
+    overrides: [
+      `--output_dir=${folder}`,
+      `--sft.model_name_or_path=${at("base")}`,
+      `--sft.dataset_name=${at("data/dialogues")}`,
+      `--feedback.input=${at("data/feedback/train.jsonl")}`,
+    ],
+  });
+  const sizes = {
+    texts: base.recipe.max_train_samples!,
+    dialogues: align.sft!.recipe.max_train_samples!,
+    prompts: align.dpo!.recipe.max_train_samples!,
+    heldOut: HELD_OUT,
+  };
+  await mkdir(folder, { recursive: true });
+  const data = await writeQuickstartData(at("data"), sizes, SEED);
+  await writeUntrained(at("untrained"));
+  return { base, align, data, folders: { base: at("base"), sft: at("sft"), dpo: at("dpo") } };
+}
+
+/** A model of the shape in assets/quickstart with weights drawn at random, and its tokenizer. */
+async function writeUntrained(folder: string): Promise<void> {
+  const assets = join(packageRoot, "assets/quickstart");
+  using device = Device.cpu();
+  using model = new Llama(device, await readModelConfig(assets), { dtype: "f32", trainable: false });
+  initialise(model, SEED);
+  await mkdir(folder, { recursive: true });
+  await (await Tokenizer.load(assets)).saveTo(folder);
+  await saveModel(model, folder);
+}
