@@ -63,14 +63,17 @@ interface Rendered extends Aligned {
   readonly ids: Int32Array;
 }
 
-// A tokenizer may bring the text into a Unicode normal form first (Qwen's into NFC).
+// A tokenizer may bring the text into a Unicode normal form first (Qwen's into NFC), and where "▁" spells a blank, a "▁" of
+// the text's own is read as one.
+const FORMS: readonly ((text: string) => string)[] = [
+  (text) => text,
+  (text) => text.normalize("NFC"),
+  (text) => text.replaceAll("▁", " "),
+  (text) => text.normalize("NFKC").replaceAll("▁", " "),
+];
+
 function align(tokenizer: Tokenizer, text: string, ids: Int32Array): Aligned {
-  const forms = [
-    (part: string) => part,
-    (part: string) => part.normalize("NFC"),
-    (part: string) => part.normalize("NFKC"),
-  ];
-  for (const form of forms) {
+  for (const form of FORMS) {
     const formed = form(text);
     const offsets = tokenOffsets(tokenizer, formed, ids);
     if (offsets === undefined) continue;

@@ -1,10 +1,12 @@
 import { fileURLToPath } from "node:url";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { maskAssistant } from "../../lib/text/assistant_turns.js";
 import { BUILTIN_TEMPLATES } from "../../lib/text/builtin_templates.js";
 import { ChatTemplate, type Message } from "../../lib/text/chat_template.js";
 import { Tokenizer } from "../../lib/text/tokenizer.js";
 import { readJsonLines, sharedData } from "../shared_data.js";
+
+vi.setConfig({ testTimeout: 120_000 }); // real data on a busy machine
 
 const TINY = fileURLToPath(new URL("../fixtures/text/tiny-llama", import.meta.url));
 const TOKENS = { bosToken: "<s>", eosToken: "</s>" };
@@ -71,6 +73,19 @@ describe("the turns of a chat", () => {
   });
 });
 
+test("a text with the letter that spells blanks", async () => {
+  const letter = say(["user", "the▁cat"], ["assistant", "▁sat▁"]);
+  expect(await learned(BUILTIN_TEMPLATES.zephyr, letter)).toBe(" <|user|>\nthe cat</s>\n<|assistant|>\n[ sat </s>\n]");
+});
+
+test.skipIf(sharedData("tokenizers/qwen2.5") === undefined)("a tokenizer that composes characters", async () => {
+  const tokenizer = await Tokenizer.load(sharedData("tokenizers/qwen2.5")!);
+  const composed = say(["user", "e\u0301"], ["assistant", "a\u0301b"], ["user", "o\u0308"], ["assistant", "ok"]);
+  expect(await learned(BUILTIN_TEMPLATES.chatml, composed, tokenizer)).toBe(
+    "<|im_start|>user\n\u00e9<|im_end|>\n<|im_start|>assistant\n[\u00e1b<|im_end|>\n]<|im_start|>user\n\u00f6<|im_end|>\n<|im_start|>assistant\n[ok<|im_end|>\n]",
+  );
+});
+
 test("a prompt that is not the beginning of the chat is refused, with both texts", async () => {
   const hidden =
     "{% for m in messages %}{{ m.role }}={{ m.content if loop.last else 'seen' }};{% endfor %}{% if add_generation_prompt %}assistant={% endif %}";
@@ -107,8 +122,9 @@ describe("against the turns' texts", () => {
         const expected = answers.map(({ content }) => `${content}${tokenizer.eosToken}\n`).join("");
         // A blank that the tokenizer itself puts behind a special token is in the tokens and not in the text.
         const blanks = (text: string) => text.replaceAll(`${tokenizer.eosToken} \n`, `${tokenizer.eosToken}\n`);
-        if (name.includes("qwen") && expected.normalize("NFC") !== expected) continue;
-        expect(blanks(Buffer.concat(bytes).toString())).toBe(expected);
+        expect(blanks(Buffer.concat(bytes).toString())).toBe(
+          name.includes("qwen") ? expected.normalize("NFC") : expected,
+        );
       }
     },
   );
