@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { beforeAll, describe, expect, test, vi } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { DataError, ModelError } from "../../lib/base/errors.js";
 import { encodeSft, type SftEncodeOptions, type TokenPair } from "../../lib/data/encode.js";
 import { encodePairs, type PairEncodeOptions } from "../../lib/data/encode_pairs.js";
@@ -10,8 +10,6 @@ import { loadRows } from "../../lib/data/source.js";
 import { ChatTemplate, resolveChatTemplate } from "../../lib/text/chat_template.js";
 import { Tokenizer } from "../../lib/text/tokenizer.js";
 import { sharedData } from "../shared_data.js";
-
-vi.setConfig({ testTimeout: 120_000 }); // real data on a busy machine
 
 const TINY = fileURLToPath(new URL("../fixtures/text/tiny-llama", import.meta.url));
 // u:CONTENT</s> a turn; the generation prompt opens the assistant's.

@@ -1,12 +1,10 @@
 import { fileURLToPath } from "node:url";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import { maskAssistant } from "../../lib/text/assistant_turns.js";
 import { BUILTIN_TEMPLATES } from "../../lib/text/builtin_templates.js";
 import { ChatTemplate, type Message } from "../../lib/text/chat_template.js";
 import { Tokenizer } from "../../lib/text/tokenizer.js";
 import { readJsonLines, sharedData } from "../shared_data.js";
-
-vi.setConfig({ testTimeout: 120_000 }); // real data on a busy machine
 
 const TINY = fileURLToPath(new URL("../fixtures/text/tiny-llama", import.meta.url));
 const TOKENS = { bosToken: "<s>", eosToken: "</s>" };
@@ -71,6 +69,13 @@ describe("the turns of a chat", () => {
     const spaced = `${begin}\n  {% generation %}\n{{ m.content }}!\n  {%- endgeneration -%}\n ${end}`;
     expect(await learned(spaced, chats)).toBe(" u:x;a:\n[y!];u:x;a:\n[z!];");
   });
+});
+
+test("the blank a tokenizer puts before a word belongs to the word", async () => {
+  const bare = "{% for m in messages %}{{ m.content + eos_token }}{% endfor %}";
+  const tokenizer = await Tokenizer.load(TINY, { rules: "file" });
+  const turns = say(["user", "Tom"], ["assistant", "\nthe"], ["user", "\nTom"]);
+  expect(await learned(bare, turns, tokenizer)).toBe(" Tom</s>[ \nthe</s>] \nTom</s>");
 });
 
 test("a text with the letter that spells blanks", async () => {

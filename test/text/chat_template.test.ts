@@ -1,14 +1,12 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import { ConfigError } from "../../lib/base/errors.js";
 import { BUILTIN_TEMPLATES, type BuiltinTemplateName } from "../../lib/text/builtin_templates.js";
 import { ChatTemplate, type Message, resolveChatTemplate, TemplateError } from "../../lib/text/chat_template.js";
 import { strftime } from "../../lib/text/jinja.js";
 import { Tokenizer } from "../../lib/text/tokenizer.js";
 import { readJsonLines, sharedData } from "../shared_data.js";
-
-vi.setConfig({ testTimeout: 120_000 }); // real data on a busy machine
 
 const TOKENS = { bosToken: "<s>", eosToken: "</s>" };
 const hello: Message[] = [{ role: "user", content: "Hi" }];

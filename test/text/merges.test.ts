@@ -38,6 +38,11 @@ test("gives what merging one pair at a time gives", () => {
   );
 });
 
+test("a pair that has changed waits for its own rank", () => {
+  const vocab = Object.fromEntries(["a", "b", "c", "d", "bc", "ab", "bcd", "abc"].map((token, id) => [token, id]));
+  expect(new Merges({ vocab, merges: ["b c", "a b", "bc d", "a bc"] }).split("abcd")).toEqual(["a", "bcd"]);
+});
+
 test("merges are strings with a blank, or pairs that may hold one", () => {
   const vocab = { a: 0, b: 1, " ": 2, ab: 3, " a": 4 };
   expect(new Merges({ vocab, merges: ["a b"] }).split("abab")).toEqual(["ab", "ab"]);

@@ -1,10 +1,8 @@
 import { fileURLToPath } from "node:url";
-import { beforeAll, describe, expect, test, vi } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { tokenOffsets } from "../../lib/text/offsets.js";
 import { Tokenizer } from "../../lib/text/tokenizer.js";
 import { readJsonLines, sharedData } from "../shared_data.js";
-
-vi.setConfig({ testTimeout: 120_000 }); // real data on a busy machine
 
 const TINY = fileURLToPath(new URL("../fixtures/text/tiny-llama", import.meta.url));
 let loaded: Record<"transformers" | "file", Tokenizer>;

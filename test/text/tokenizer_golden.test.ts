@@ -1,9 +1,7 @@
 import { readFileSync } from "node:fs";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import { Tokenizer } from "../../lib/text/tokenizer.js";
 import { readJsonLines, sharedData } from "../shared_data.js";
-
-vi.setConfig({ testTimeout: 120_000 }); // real data on a busy machine
 
 interface Encoding {
   readonly text: string;
