@@ -63,11 +63,13 @@ export function evaluationRecord(
   rows: number,
 ): LogRecord {
   const means = metrics.means();
+  const isText = !("rewards/margins" in means);
   const named = Object.fromEntries(Object.entries(means).map(([name, value]) => [`eval_${name}`, value]));
   return {
     step: step.step,
     epoch: step.epoch,
     ...named,
+    ...(isText && { eval_perplexity: Math.exp(means.loss!) }),
     eval_runtime: seconds,
     eval_samples_per_second: rows / seconds,
   };

@@ -24,7 +24,7 @@ import type { Prepared, Started } from "./prepared.js";
 import { reportOf } from "./report_of.js";
 import { answerSamples } from "./samples.js";
 import { type Settings, settingsOf } from "./settings.js";
-import { readSummary, summarise, writeSummary } from "./summary.js";
+import { endRecord, readSummary, summarise, writeSummary } from "./summary.js";
 
 export interface RunOptions {
   /** Go on with what `output_dir` holds of this run: its last checkpoint, or nothing if it is finished. */
@@ -107,6 +107,7 @@ export async function* carryOut<Row>(
   await saveWhole(outputDir);
   const after = await answerSamples(model, prepared, recipe);
   const summary = summarise(recipe, prepared, steps, log, { trainSeconds, referenceSeconds });
+  log.append(endRecord(summary));
   if (recipe.report) {
     const samples = before.map(({ prompt, answer }, i) => ({ prompt, before: answer, after: after[i]!.answer }));
     const content = reportOf(summary, { facts: [["device", device.description], ...facts], log, samples, recipeText });

@@ -3,6 +3,7 @@ import { join } from "node:path";
 
 import { writeFileAtomic } from "../base/files.js";
 import type { TrainingRecipe } from "../recipe/schema.js";
+import type { LogRecord } from "../report/report.js";
 import type { StepRecord } from "../train/train.js";
 import type { RunSummary } from "./events.js";
 import type { RunLog } from "./log.js";
@@ -54,5 +55,17 @@ export function summarise(
     rows_per_second: rows / trained,
     evaluation: log.records.findLast((record) => "eval_loss" in record) ?? null,
     report: recipe.report ? join(recipe.output_dir, "report.md") : null,
+  };
+}
+
+/** The last line of a run's log, under transformers' names; the rates are of the steps alone. */
+export function endRecord(summary: RunSummary): LogRecord {
+  return {
+    step: summary.steps,
+    epoch: summary.epochs,
+    train_runtime: summary.train_runtime,
+    train_samples_per_second: summary.rows_per_second,
+    train_steps_per_second: 1 / summary.median_step_seconds,
+    train_loss: summary.train_loss,
   };
 }
