@@ -1,6 +1,7 @@
 #include "native/cpu/cpu_stream.h"
 
 #include <cstring>
+#include <system_error>
 
 #include "native/core/memory.h"
 #include "native/cpu/load.h"
@@ -28,9 +29,7 @@ CpuStream::~CpuStream() {
   }
   wake_.notify_one();
   thread_.join();
-  for (Command& command : queue_) {
-    if (command.freed != nullptr) release_pages(command.freed, command.freed_bytes);
-  }
+  for (Command& command : queue_) execute(command);
 }
 
 void CpuStream::push(Command command) {
@@ -61,7 +60,7 @@ void CpuStream::loop() {
 
 void CpuStream::execute(Command& command) {
   if (command.freed != nullptr) return release_pages(command.freed, command.freed_bytes);
-  if (stopping_) return;
+  if (stopping_ && !failure_) failure_ = {ErrorCode::disposed, "the stream was disposed of before its work had run"};
   if (command.reached) return command.reached(failure_ ? &*failure_ : nullptr);
   if (failure_) return;
   try {
@@ -89,14 +88,26 @@ void CpuStream::download(const Tensor& from, void* to) {
 
 void CpuStream::notify(std::function<void(const Failure*)> reached) { push({"notify", nullptr, std::move(reached)}); }
 
+namespace {
+
+std::unique_ptr<Stream> start(int threads, Isa isa) {
+  try {
+    return std::make_unique<CpuStream>(threads, isa);
+  } catch (const std::system_error& error) {
+    throw Error(ErrorCode::device, "a stream of " + std::to_string(threads) + " threads: " + error.what());
+  }
+}
+
+}  // namespace
+
 std::unique_ptr<Stream> make_stream(int threads, const std::string& wanted) {
   const int count = threads > 0 ? threads : available_processors();
-  if (wanted.empty()) return std::make_unique<CpuStream>(count, best_isa());
+  if (wanted.empty()) return start(count, best_isa());
   std::string known;
-#define ISA(name)                                                                                               \
-  if (runs_here(Isa::name)) {                                                                                   \
-    if (wanted == #name) return std::make_unique<CpuStream>(count, Isa::name);                                  \
-    known += known.empty() ? #name : ", " #name;                                                                \
+#define ISA(name)                                        \
+  if (runs_here(Isa::name)) {                            \
+    if (wanted == #name) return start(count, Isa::name); \
+    known += known.empty() ? #name : ", " #name;         \
   }
 #include "native/cpu/isa.def"
 #undef ISA

@@ -12,8 +12,8 @@
 
 namespace ww::cpu {
 
-// A worker thread with a queue. After the first failure commands are skipped, as CUDA does; only notifications still run.
-// Destroying the stream waits for the command that is running and drops the others.
+// A worker thread with a queue. After the first failure commands are skipped, as CUDA does; only notifications still
+// run. Destroying the stream waits for the command that is running; those behind it fail as disposed.
 class CpuStream : public Stream {
  public:
   CpuStream(int threads, Isa isa);

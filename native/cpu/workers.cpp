@@ -15,21 +15,30 @@ constexpr int kSpins = 20000;
 }  // namespace
 
 Workers::Workers(int threads) : threads_(threads), scratch_(threads + 1) {
-  for (int thread = 1; thread < threads; ++thread) helpers_.emplace_back([this, thread] { help(thread); });
+  try {
+    for (int thread = 1; thread < threads; ++thread) helpers_.emplace_back([this, thread] { help(thread); });
+  } catch (...) {
+    stop();
+    throw;
+  }
 }
 
 Workers::~Workers() {
-  quit_ = true;
-  round_.fetch_add(1);
-  round_.notify_all();
-  for (std::thread& helper : helpers_) helper.join();
+  stop();
   for (Block& block : scratch_) {
     if (block.memory != nullptr) release_pages(block.memory, block.bytes);
   }
 }
 
+void Workers::stop() {
+  quit_ = true;
+  round_.fetch_add(1);
+  round_.notify_all();
+  for (std::thread& helper : helpers_) helper.join();
+}
+
 void Workers::run(int64_t tasks, Task task, const void* body) {
-  if (threads_ == 1 || tasks == 1) {
+  if (threads_ == 1 || tasks <= 1) {
     for (int64_t t = 0; t < tasks; ++t) task(body, t, 0);
     return;
   }

@@ -42,6 +42,7 @@ class Workers {
 
   void run(int64_t tasks, Task task, const void* body);
   void help(int thread);
+  void stop();
   void take_tasks(int thread);
   static void* grow(Block& block, int64_t bytes);
 
@@ -52,7 +53,7 @@ class Workers {
   Task task_ = nullptr;
   const void* body_ = nullptr;
   int64_t tasks_ = 0;
-  bool quit_ = false;
+  std::atomic<bool> quit_{false};
   // A loop is open while there may be tasks to take. A helper counts itself inside before it looks whether one is open,
   // and the stream's thread closes the loop before it waits for nobody to be inside: a helper that another process
   // keeps from running is never waited for.
