@@ -41,18 +41,23 @@ Napi::Value system_info(const Napi::CallbackInfo& info) {
   return result;
 }
 
-// Streams are joined before their memory goes; handles that JavaScript still holds lead to ERR_DISPOSED.
+// Streams are joined before their memory and the promises they reach go; handles that JavaScript still holds lead to
+// ERR_DISPOSED.
 void shut_down(AddonData* data) {
   data->tensors.clear();
   data->arenas.clear();
   data->streams.clear();
   data->files.clear();
+  data->completions.Release();
+  data->awaited.clear();
 }
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   AddonData* data = new AddonData();
   env.SetInstanceData(data);
   env.AddCleanupHook(shut_down, data);
+  data->completions = decltype(data->completions)::New(env, "westwind", 0, 1);
+  data->completions.Unref(env);
   define<set_error_class>(exports, "setErrorClass");
   define<system_info>(exports, "systemInfo");
   register_streams(exports);

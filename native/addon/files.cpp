@@ -27,11 +27,11 @@ Napi::Value load_tensor(const Napi::CallbackInfo& info) {
   }
   const FileDType dtype = name == "F32" ? FileDType::f32 : name == "BF16" ? FileDType::bf16 : FileDType::f16;
   const int64_t bytes = entry.tensor.size() * (dtype == FileDType::f32 ? 4 : 2);
-  if (first < 0 || first + bytes > file->bytes()) {
+  if (first < 0 || first > file->bytes() - bytes) {
     throw Error(ErrorCode::file, file->path() + ": " + std::to_string(file->bytes()) + " bytes, expected at least " +
                                      std::to_string(first + bytes));
   }
-  addon.arena(entry.arena).stream().upload(entry.tensor, file->data() + first, dtype, file);
+  addon.stream_of(entry).upload(entry.tensor, file->data() + first, dtype, file);
   return info.Env().Undefined();
 }
 

@@ -9,8 +9,8 @@
 
 namespace ww::addon {
 
-// Objects that JavaScript names by a small integer: 20 bits of slot, 12 bits of generation. A handle whose object is gone
-// is told apart from the one that took its slot.
+// Objects that JavaScript names by a small integer: 20 bits of slot, 12 bits of generation. A handle whose object is
+// gone is told apart from the one that took its slot.
 template <class T>
 class Handles {
  public:
@@ -43,7 +43,7 @@ class Handles {
     get(handle) = T();
     Slot& slot = slots_[handle & kSlotMask];
     slot.alive = false;
-    slot.generation = (slot.generation + 1) & kGenerationMask;
+    slot.generation = slot.generation == kGenerationMask ? 1 : slot.generation + 1;  // never 0: no handle is 0
     free_.push_back(handle & kSlotMask);
   }
 

@@ -6,12 +6,13 @@ namespace ww::addon {
 
 namespace {
 
-// Fills a kernel's argument struct from positional values in the order of its declaration: a tensor is a handle, a scalar
-// a number. Objects would cost ten times as much a call; lib/kernels/call.ts orders the values by the manifest.
+// Fills a kernel's argument struct from positional values in the order of its declaration: a tensor is a handle, a
+// scalar a number. Objects would cost ten times as much a call; lib/kernels/call.ts orders the values by the manifest.
 class ArgsReader {
  public:
-  ArgsReader(const Napi::CallbackInfo& info, const char* kernel, size_t first)
-      : info_(info), kernel_(kernel), next_(first) {}
+  // `stream`, if given, is where the kernel will run: only there do its tensors' memory and order hold.
+  ArgsReader(const Napi::CallbackInfo& info, const char* kernel, size_t first, const Stream* stream = nullptr)
+      : addon_(data(info.Env())), info_(info), kernel_(kernel), next_(first), stream_(stream) {}
 
   void in(const char* name, Tensor& t, const char*) { read(name, t); }
   void out(const char* name, Tensor& t, const char*) { read(name, t); }
@@ -22,7 +23,13 @@ class ArgsReader {
   void require(bool, const char*) {}
 
  private:
-  void read(const char* name, Tensor& t) { t = data(info_.Env()).tensors.get(number(name).Uint32Value()).tensor; }
+  void read(const char* name, Tensor& t) {
+    const TensorEntry& entry = addon_.tensors.get(number(name).Uint32Value());
+    if (stream_ != nullptr && &addon_.stream_of(entry) != stream_) {
+      throw Error(ErrorCode::device, std::string(kernel_) + ": " + name + " is on another stream");
+    }
+    t = entry.tensor;
+  }
 
   Napi::Number number(const char* name) {
     const Napi::Value value = info_[next_++];
@@ -30,9 +37,11 @@ class ArgsReader {
     throw Error(ErrorCode::value, std::string(kernel_) + ": " + name + " was not given");
   }
 
+  AddonData& addon_;
   const Napi::CallbackInfo& info_;
   const char* kernel_;
   size_t next_;
+  const Stream* stream_;
 };
 
 // Turns a declaration into data, so that tests, benchmarks and TypeScript can be checked against it.
@@ -66,9 +75,10 @@ class ManifestWriter {
 template <class Args>
 Napi::Value launch_from_js(const Napi::CallbackInfo& info) {
   Args args;
-  ArgsReader reader(info, Args::kName, 1);
+  Stream& stream = data(info.Env()).stream(handle_at(info, 0));
+  ArgsReader reader(info, Args::kName, 1, &stream);
   args.visit(reader);
-  launch(args, data(info.Env()).stream(handle_at(info, 0)));
+  launch(args, stream);
   return info.Env().Undefined();
 }
 
@@ -86,14 +96,14 @@ Napi::Value flops_from_js(const Napi::CallbackInfo& info) {
 void register_kernels(Napi::Object exports) {
   const Napi::Env env = exports.Env();
   Napi::Object kernels = Napi::Object::New(env), flops = Napi::Object::New(env), manifest = Napi::Object::New(env);
-#define KERNEL(Args)                                     \
-  {                                                      \
-    Args args;                                           \
-    ManifestWriter writer(env);                          \
-    args.visit(writer);                                  \
-    manifest.Set(Args::kName, writer.fields());          \
-    define<launch_from_js<Args>>(kernels, Args::kName);  \
-    define<flops_from_js<Args>>(flops, Args::kName);     \
+#define KERNEL(Args)                                    \
+  {                                                     \
+    Args args;                                          \
+    ManifestWriter writer(env);                         \
+    args.visit(writer);                                 \
+    manifest.Set(Args::kName, writer.fields());         \
+    define<launch_from_js<Args>>(kernels, Args::kName); \
+    define<flops_from_js<Args>>(flops, Args::kName);    \
   }
 #include "native/kernels/kernels.def"
 #undef KERNEL

@@ -5,68 +5,60 @@ namespace ww::addon {
 
 namespace {
 
-// A promise on its way: made on the JavaScript thread, reached on the stream's, settled on the JavaScript thread.
-struct Completion {
-  Napi::Promise::Deferred deferred;
-  Napi::Reference<Napi::Value> result;
-  Napi::ThreadSafeFunction completions;
-  std::shared_ptr<int> awaited;
-  bool failed = false;
-  Failure failure{};
-};
+constexpr int64_t kMostThreads = 1024;  // far more processors than any machine has, far fewer threads than it refuses
 
-void settle(Napi::Env env, Napi::Function, Completion* completion) {
-  if (env == nullptr) return;  // the environment is gone, and its values with it
-  const std::unique_ptr<Completion> owned(completion);
-  if (--*owned->awaited == 0) owned->completions.Unref(env);
-  if (owned->failed) {
-    owned->deferred.Reject(make_error(env, owned->failure.code, owned->failure.message));
-  } else {
-    owned->deferred.Resolve(owned->result.IsEmpty() ? env.Undefined() : owned->result.Value());
-  }
-}
-
+// createStream("cpu", threads (0: one for each processor), instructionSet) or createStream("cuda", ordinal)
 Napi::Value create(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const std::string device = info[0].As<Napi::String>();
-  StreamEntry entry;
-  if (device == "cuda") {
-    entry.stream = cuda::make_stream(static_cast<int>(integer_at(info, 1)));
-  } else {
-    entry.stream = cpu::make_stream(static_cast<int>(integer_at(info, 1)), info[2].As<Napi::String>());
+  const int64_t number = integer_at(info, 1);
+  if (number < 0 || number > kMostThreads) {
+    throw Error(ErrorCode::value, (device == "cuda" ? "ordinal is " : "threads is ") + std::to_string(number) +
+                                      ", expected 0 to " + std::to_string(kMostThreads));
   }
-  const Napi::Function nothing = Napi::Function::New(env, [](const Napi::CallbackInfo&) {});
-  entry.completions = Napi::ThreadSafeFunction::New(env, nothing, "westwind.stream", 0, 1);
-  entry.completions.Unref(env);
-  entry.awaited = std::make_shared<int>(0);
-  return Napi::Number::New(env, data(env).streams.insert(std::move(entry)));
+  std::shared_ptr<Stream> stream = device == "cuda"
+                                       ? cuda::make_stream(static_cast<int>(number))
+                                       : cpu::make_stream(static_cast<int>(number), info[2].As<Napi::String>());
+  return Napi::Number::New(env, data(env).streams.insert(std::move(stream)));
 }
 
+// Arenas that are left keep the stream running; without any, work that has not run is dropped and its promises reject.
 Napi::Value dispose(const Napi::CallbackInfo& info) {
-  AddonData& addon = data(info.Env());
-  const uint32_t handle = handle_at(info, 0);
-  addon.streams.get(handle).completions.Release();
-  addon.streams.remove(handle);
+  data(info.Env()).streams.remove(handle_at(info, 0));
   return info.Env().Undefined();
 }
 
 Napi::Value sync(const Napi::CallbackInfo& info) {
-  return when_reached(info.Env(), data(info.Env()).streams.get(handle_at(info, 0)), Napi::Value());
+  return when_reached(info.Env(), data(info.Env()).stream(handle_at(info, 0)), Napi::Value());
 }
 
 }  // namespace
 
-Napi::Promise when_reached(Napi::Env env, StreamEntry& entry, Napi::Value result) {
-  Completion* completion = new Completion{Napi::Promise::Deferred::New(env), {}, entry.completions, entry.awaited};
-  if (!result.IsEmpty()) completion->result = Napi::Reference<Napi::Value>::New(result, 1);
-  if ((*entry.awaited)++ == 0) entry.completions.Ref(env);
-  const Napi::Promise promise = completion->deferred.Promise();
-  entry.stream->notify([completion](const Failure* failure) {
-    completion->failed = failure != nullptr;
-    if (failure != nullptr) completion->failure = *failure;
-    completion->completions.NonBlockingCall(completion, settle);
+Napi::Promise when_reached(Napi::Env env, Stream& stream, Napi::Value result) {
+  AddonData& addon = data(env);
+  if (addon.awaited.empty()) addon.completions.Ref(env);
+  Completion& completion = addon.awaited.emplace_front(Napi::Promise::Deferred::New(env));
+  completion.self = addon.awaited.begin();
+  if (!result.IsEmpty()) completion.result = Napi::Reference<Napi::Value>::New(result, 1);
+  const Napi::Promise promise = completion.deferred.Promise();
+  stream.notify([&completion, completions = addon.completions](const Failure* failure) {
+    if (failure != nullptr) completion.failure = *failure;
+    completions.NonBlockingCall(&completion);
   });
   return promise;
+}
+
+void settle(Napi::Env env, Napi::Function, void*, Completion* completion) {
+  if (env == nullptr) return;  // the environment is gone, and `awaited` with it
+  AddonData& addon = data(env);
+  std::list<Completion> settled;
+  settled.splice(settled.begin(), addon.awaited, completion->self);
+  if (addon.awaited.empty()) addon.completions.Unref(env);
+  if (completion->failure) {
+    completion->deferred.Reject(make_error(env, completion->failure->code, completion->failure->message));
+  } else {
+    completion->deferred.Resolve(completion->result.IsEmpty() ? env.Undefined() : completion->result.Value());
+  }
 }
 
 void register_streams(Napi::Object exports) {

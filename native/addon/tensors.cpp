@@ -21,13 +21,18 @@ void read_dims(const Napi::CallbackInfo& info, size_t first, Tensor& tensor) {
   if (tensor.rank < 1 || tensor.rank > Tensor::kMaxRank) {
     throw Error(ErrorCode::shape, "a tensor has 1 to 4 axes, found " + std::to_string(tensor.rank));
   }
+  int64_t elements = 1;
   for (int axis = 0; axis < tensor.rank; ++axis) {
     const double dim = info[first + axis].As<Napi::Number>().DoubleValue();
-    if (!(dim >= 0 && dim < 9e15) || dim != static_cast<double>(static_cast<int64_t>(dim))) {
+    if (!(dim >= 0 && dim <= kMaxInteger) || dim != std::trunc(dim)) {
       throw Error(ErrorCode::shape, "axis " + std::to_string(axis) + " is " + std::to_string(dim) +
                                         ", expected a whole number of elements");
     }
     tensor.dims[axis] = static_cast<int64_t>(dim);
+    if (dim > 0 && elements > kMaxInteger / tensor.dims[axis]) {
+      throw Error(ErrorCode::shape, "a tensor has at most 2^53 elements, found " + describe(tensor));
+    }
+    elements *= tensor.dims[axis];
   }
 }
 
@@ -45,7 +50,7 @@ void forget_tensors(AddonData& addon, Arena& arena) {
 
 Napi::Value create_arena(const Napi::CallbackInfo& info) {
   AddonData& addon = data(info.Env());
-  auto arena = std::make_shared<Arena>(addon.streams.get(handle_at(info, 0)).stream, integer_at(info, 1));
+  auto arena = std::make_shared<Arena>(addon.streams.get(handle_at(info, 0)), integer_at(info, 1));
   return Napi::Number::New(info.Env(), addon.arenas.insert(std::move(arena)));
 }
 
@@ -85,7 +90,7 @@ Napi::Value view_tensor(const Napi::CallbackInfo& info) {
   const int64_t first = integer_at(info, 1);
   Tensor view = entry.tensor;
   read_dims(info, 2, view);
-  if (first < 0 || first + view.size() > entry.tensor.size()) {
+  if (first < 0 || first > entry.tensor.size() - view.size()) {
     throw Error(ErrorCode::shape, "view " + describe(view) + " at element " + std::to_string(first) +
                                       " does not lie in " + describe(entry.tensor));
   }
@@ -103,8 +108,8 @@ Napi::Value upload_tensor(const Napi::CallbackInfo& info) {
     throw Error(ErrorCode::value, "upload takes a Float32Array, a Uint16Array of bf16 bits or an Int32Array");
   }
   if (static_cast<int64_t>(array.ElementLength()) != entry.tensor.size()) {
-    throw Error(ErrorCode::shape, "array of " + std::to_string(array.ElementLength()) + " elements for " +
-                                      describe(entry.tensor));
+    throw Error(ErrorCode::shape,
+                "array of " + std::to_string(array.ElementLength()) + " elements for " + describe(entry.tensor));
   }
   const FileDType dtype = type == napi_float32_array  ? FileDType::f32
                           : type == napi_uint16_array ? FileDType::bf16
@@ -112,17 +117,18 @@ Napi::Value upload_tensor(const Napi::CallbackInfo& info) {
   const char* bytes = static_cast<const char*>(array.ArrayBuffer().Data()) + array.ByteOffset();
   auto copy = std::make_shared<std::vector<char>>(bytes, bytes + array.ByteLength());
   const void* from = copy->data();
-  addon.arena(entry.arena).stream().upload(entry.tensor, from, dtype, std::move(copy));
+  addon.stream_of(entry).upload(entry.tensor, from, dtype, std::move(copy));
   return info.Env().Undefined();
 }
 
 // readTensor(stream, tensor): a promise of an ArrayBuffer with the tensor's bytes
 Napi::Value read_tensor(const Napi::CallbackInfo& info) {
   AddonData& addon = data(info.Env());
-  StreamEntry& stream = addon.streams.get(handle_at(info, 0));
-  const Tensor& tensor = addon.tensor(info[1]).tensor;
-  const Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(info.Env(), tensor.bytes());
-  stream.stream->download(tensor, const_cast<Napi::ArrayBuffer&>(buffer).Data());
+  Stream& stream = addon.stream(handle_at(info, 0));
+  const TensorEntry& entry = addon.tensor(info[1]);
+  if (&addon.stream_of(entry) != &stream) throw Error(ErrorCode::device, "read: the tensor is on another stream");
+  Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(info.Env(), entry.tensor.bytes());
+  stream.download(entry.tensor, buffer.Data());
   return when_reached(info.Env(), stream, buffer);
 }
 

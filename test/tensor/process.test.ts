@@ -22,3 +22,14 @@ test("two worker_threads load the addon and may be stopped with work in flight",
   const { status, signal, stdout, stderr } = run("workers");
   expect({ status, signal, stdout, stderr }).toEqual({ status: 0, signal: null, stdout: "number\n", stderr: "" });
 });
+
+test("promises settle when their stream is disposed of: reached while an arena is left, rejected without", () => {
+  const { status, signal, stdout, stderr } = run("dispose");
+  const told = "reached,ERR_DISPOSED,ERR_DISPOSED\n";
+  expect({ status, signal, stdout, stderr }).toEqual({ status: 0, signal: null, stdout: told, stderr: "" });
+});
+
+test("wrong arguments are errors, never a crash", () => {
+  const { status, signal, stdout, stderr } = run("fuzz");
+  expect({ status, signal, stdout, stderr }).toEqual({ status: 0, signal: null, stdout: "true\n", stderr: "" });
+});

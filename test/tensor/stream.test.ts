@@ -1,9 +1,12 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { expect, test } from "vitest";
 
 import { call } from "../../lib/kernels/call.js";
 import { NativeError, native } from "../../lib/native/load.js";
 import { Arena } from "../../lib/tensor/arena.js";
 import { Device } from "../../lib/tensor/device.js";
+import type { Tensor } from "../../lib/tensor/tensor.js";
 
 /** The code of the error that `body` throws or rejects with. */
 async function codeOf(body: () => unknown): Promise<string> {
@@ -91,6 +94,52 @@ test("views share memory and stay inside it", async () => {
   expect([...(await x.view([2, 2], 1).readFloats())]).toEqual([1, 2, 3, 4]);
   expect(() => x.view([2, 2], 3)).toThrow("view f32[2,2] at element 3 does not lie in f32[6]");
   expect(() => x.view([-1])).toThrow("axis 0 is -1");
+});
+
+test("sizes, offsets and thread counts are whole numbers that fit", async () => {
+  using device = Device.cpu({ threads: 1 });
+  using arena = new Arena(device);
+  const x = arena.empty<"N">([4], "f32");
+  expect(() => arena.empty([2 ** 32, 2 ** 32], "f32")).toThrow(
+    "at most 2^53 elements, found f32[4294967296,4294967296]",
+  );
+  expect(() => x.view([2 ** 32, 2 ** 32])).toThrow("at most 2^53 elements");
+  expect(() => x.view([1], 2 ** 63)).toThrow("argument 2 is 9223372036854776000, expected a whole number");
+  expect(() => x.view([1], 2 ** 53)).toThrow("does not lie in f32[4]");
+  expect(() => x.view([1], 0.5)).toThrow("argument 2 is 0.5, expected a whole number");
+  expect(() => Device.cpu({ threads: -1 })).toThrow("threads is -1, expected 0 to 1024");
+  expect(() => Device.cpu({ threads: 1e6 })).toThrow("threads is 1000000, expected 0 to 1024");
+  expect(await codeOf(() => Device.cpu({ threads: Number.NaN }))).toBe("ERR_VALUE");
+});
+
+test("tensors of another device's stream are refused", async () => {
+  using device = Device.cpu({ threads: 1 });
+  using arena = new Arena(device);
+  using elsewhere = Device.cpu({ threads: 1 });
+  using arenaElsewhere = new Arena(elsewhere);
+  const a = arenaElsewhere.from<"R,C">(new Float32Array(4), [1, 4]);
+  const y = arena.from<"R,C">(new Float32Array(4), [1, 4]);
+  expect(() => call("add", { a, b: a, y })).toThrow("add: a is on another stream");
+  expect(await codeOf(() => native.readTensor(device.stream, a.handle))).toBe("ERR_DEVICE");
+});
+
+test("an arena stays while a tensor of it is in use, and goes with the last one", async () => {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  using device = Device.cpu({ threads: 1 });
+  const turns = async () => {
+    for (let i = 0; i < 5; i++) {
+      collect();
+      await new Promise(setImmediate);
+    }
+  };
+  let view: Tensor<"N"> | undefined = new Arena(device).from<"N">(Float32Array.from([1, 2, 3])).view([2], 1);
+  const { handle } = view;
+  await turns();
+  expect([...(await view.readFloats())]).toEqual([2, 3]);
+  view = undefined;
+  await turns();
+  expect(await codeOf(() => native.readTensor(device.stream, handle))).toBe("ERR_DISPOSED");
 });
 
 test("bf16 tensors round what is uploaded to nearest even", async () => {
