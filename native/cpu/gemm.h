@@ -26,7 +26,7 @@ constexpr int64_t kOwnBytes = int64_t(192) << 10;   // of a task's panels: they 
 constexpr int64_t kSharedBytes = int64_t(8) << 20;  // of the other operand's panels, if C is f32
 constexpr double kSerialWork = 1 << 19;             // flops; less is not worth sharing out
 constexpr double kPackingWork = 32;                 // flops in the time a number is packed
-constexpr int64_t kTasksPerThread = 4;
+constexpr int64_t kTasksPerThread = 8;
 
 // `index` of `parts` equal shares of [0, count).
 struct Share {

@@ -8,6 +8,7 @@ namespace {
 
 constexpr int64_t kChunkRows = 512;  // the weight and its gradient pass through memory once a chunk
 constexpr int64_t kLogitsBytes = int64_t(128) << 20;
+constexpr int64_t kRowsPerTask = 4;
 constexpr int64_t kColumnsPerTask = 64;
 
 // The three products of a chunk of n pairs. Their logits become their gradients in place: z as f32, dz as T from the
@@ -88,22 +89,24 @@ WW_INLINE Vec first_lanes(Vec v, int64_t n) {
 }
 
 struct RowResult {
-  float log_prob, lse, entropy, correct;
+  float log_prob, lse, entropy, correct, mean;
 };
 
 // Everything relative to the largest logit: log_prob and entropy then keep their digits however large the logits are.
 RowResult softmax_row(const float* z, int64_t V, int64_t label) {
   const float top = largest_of(z, V);
-  Vec exps = zero(), weighted = zero();
+  Vec exps = zero(), weighted = zero(), distance = zero();
   for_each_vector(V, [&](int64_t v, int64_t n) {
-    const Vec below = load(z + v, n) - top;
+    const Vec below = first_lanes(load(z + v, n) - top, n);
     const Vec e = first_lanes(exp(below), n);
     exps += e;
     weighted += e * below;
+    distance += below;
   });
   const float total = sum(exps), log_total = __builtin_logf(total);
   const bool correct = z[label] == top && (label == 0 || largest_of(z, label) < top);
-  return {z[label] - top - log_total, top + log_total, log_total - sum(weighted) / total, correct ? 1.0f : 0.0f};
+  return {z[label] - top - log_total, top + log_total, log_total - sum(weighted) / total, correct ? 1.0f : 0.0f,
+          top + sum(distance) / static_cast<float>(V)};
 }
 
 template <class T>
@@ -153,7 +156,7 @@ void forward(const TokenLogProbsForward& a, Workers& workers) {
     const int64_t n = chunk.last - chunk.first;
     head.gather(chunk, x, workers);
     run(head.logits(x, n, z), workers, memory + pieces.begins[2]);
-    workers.parallel_for(n, [&](int64_t r, int) {
+    for_each_row(workers, n, kRowsPerTask, [&](int64_t r, int) {
       const int64_t pair = chunk.first + r;
       const RowResult result = softmax_row(z + r * V, V, a.labels.as<int32_t>()[pair]);
       a.log_probs.as<float>()[pair] = result.log_prob;
@@ -184,7 +187,7 @@ void backward(const TokenLogProbsBackward& a, Workers& workers) {
     const int64_t n = chunk.last - chunk.first;
     head.gather(chunk, x, workers);
     run(head.logits(x, n, z), workers, products);
-    workers.parallel_for(n, [&](int64_t r, int) {
+    for_each_row(workers, n, kRowsPerTask, [&](int64_t r, int) {
       const int64_t pair = chunk.first + r;
       gradient_row<T>(z + r * V, V, a.labels.as<int32_t>()[pair], a.lse.as<float>()[pair],
                       a.dlog_probs.as<float>()[pair]);
