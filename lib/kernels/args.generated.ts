@@ -129,6 +129,7 @@ export interface KernelArgs {
     lse: AnyTensor; // out f32[N]
     entropy: AnyTensor; // out f32[N]
     correct: AnyTensor; // out f32[N]
+    mean_logit: AnyTensor; // out f32[N]
   };
   token_log_probs_backward: {
     hidden: AnyTensor; // in t[T,C]

@@ -19,6 +19,8 @@ export interface TokenLogProbs {
   readonly entropy: Tensor<"N">;
   /** 1 where the label is the most likely token, else 0. */
   readonly correct: Tensor<"N">;
+  /** Of the row over the vocabulary. */
+  readonly meanLogit: Tensor<"N">;
   readonly saved: TokenLogProbsSaved;
 }
 
@@ -31,9 +33,10 @@ export function tokenLogProbs(
   labels: Tensor<"N">,
 ): TokenLogProbs {
   const perPair = () => arena.empty<"N">(rows.shape, "f32");
-  const [logProbs, lse, entropy, correct] = [perPair(), perPair(), perPair(), perPair()];
-  call("token_log_probs_forward", { hidden, weight, rows, labels, log_probs: logProbs, lse, entropy, correct });
-  return { logProbs, entropy, correct, saved: { hidden, weight, rows, labels, lse } };
+  const [logProbs, lse, entropy, correct, meanLogit] = [perPair(), perPair(), perPair(), perPair(), perPair()];
+  const outputs = { log_probs: logProbs, lse, entropy, correct, mean_logit: meanLogit };
+  call("token_log_probs_forward", { hidden, weight, rows, labels, ...outputs });
+  return { logProbs, entropy, correct, meanLogit, saved: { hidden, weight, rows, labels, lse } };
 }
 
 /** Returns `dhidden`; adds to `dweight`. */

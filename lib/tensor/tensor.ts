@@ -56,6 +56,10 @@ export class Tensor<in out A extends string> {
   }
 }
 
+/** All elements in one axis. A tensor that has one is itself: a view would live as long as its arena. */
+export const flat = (tensor: AnyTensor): Tensor<"N"> =>
+  tensor.shape.length === 1 ? tensor : tensor.view([tensor.size]);
+
 /** Where only the memory matters, not its axes. */
 // biome-ignore lint/suspicious/noExplicitAny: the one place that erases the phantom axes
 export type AnyTensor = Tensor<any>;

@@ -1,6 +1,6 @@
 import type { TokenPair } from "../data/encode.js";
 import { type PackedBatch, packPairs } from "../data/pack.js";
-import { dpoLoss } from "../kernels/dpo_loss.js";
+import { type DpoLoss, dpoLoss } from "../kernels/dpo_loss.js";
 import { segmentSum, segmentSumBackward } from "../kernels/segment_sum.js";
 import { type TokenLogProbs, tokenLogProbs, tokenLogProbsBackward } from "../kernels/token_log_probs.js";
 import { uploadInput } from "../model/input.js";
@@ -102,7 +102,7 @@ export class DpoTask implements Task<ReferencedPair>, Disposable {
     return { saved, head, segments, sums };
   }
 
-  private loss(batch: PackedBatch, rows: readonly ReferencedPair[], sums: Tensor<"S">, gradScale: number) {
+  private loss(batch: PackedBatch, rows: readonly ReferencedPair[], sums: Tensor<"S">, gradScale: number): DpoLoss {
     const P = batch.items.length;
     const { beta, labelSmoothing } = this.options;
     const reference = new Float32Array(2 * P);
@@ -114,39 +114,56 @@ export class DpoTask implements Task<ReferencedPair>, Disposable {
   }
 
   /** Enqueues the reading of what the metrics need, then gives the activations' memory back. */
-  private finish(batch: PackedBatch, { head, sums }: Forward, loss: ReturnType<typeof dpoLoss>): Promise<Metrics> {
-    const reads = [loss.loss, loss.chosenReward, loss.rejectedReward, sums, head.entropy, head.correct].map((tensor) =>
-      tensor.readFloats(),
-    );
+  private finish(batch: PackedBatch, { head, sums }: Forward, loss: DpoLoss): Promise<Metrics> {
+    const tensors = {
+      losses: loss.loss,
+      chosen: loss.chosenReward,
+      rejected: loss.rejectedReward,
+      logProbs: sums,
+      entropy: head.entropy,
+      correct: head.correct,
+      meanLogit: head.meanLogit,
+    };
+    const reads = Object.entries(tensors).map(async ([name, tensor]) => [name, await tensor.readFloats()] as const);
     this.arena.reset(); // while the device still works: whatever reuses this memory is enqueued behind it
-    return Promise.all(reads).then(([losses, chosen, rejected, logProbs, entropy, correct]) => {
-      const P = batch.items.length;
-      const metrics = new Metrics();
-      metrics.add("loss", sumOf(losses!), P);
-      metrics.add("entropy", sumOf(entropy!), batch.labels.length);
-      let numChosen = 0;
-      let numCorrect = 0;
-      batch.sequences.forEach((sequence, n) => {
-        if (sequence >= P) return;
-        numChosen++;
-        numCorrect += correct![n]!;
-      });
-      metrics.add("mean_token_accuracy", numCorrect, numChosen);
-      metrics.add("rewards/chosen", sumOf(chosen!), P);
-      metrics.add("rewards/rejected", sumOf(rejected!), P);
-      metrics.add(
-        "rewards/accuracies",
-        chosen!.reduce((n, reward, p) => n + Number(reward > rejected![p]!), 0),
-        P,
-      );
-      metrics.add("rewards/margins", sumOf(chosen!) - sumOf(rejected!), P);
-      metrics.add("logps/chosen", sumOf(logProbs!, 0, P), P);
-      metrics.add("logps/rejected", sumOf(logProbs!, P), P);
-      return metrics;
+    return Promise.all(reads).then((values) => {
+      return pairMetrics(batch, Object.fromEntries(values) as Record<keyof typeof tensors, Float32Array>);
     });
   }
 
   [Symbol.dispose](): void {
     this.arena[Symbol.dispose]();
   }
+}
+
+interface PairValues {
+  readonly losses: Float32Array; // [P]
+  readonly chosen: Float32Array; // [P], rewards
+  readonly rejected: Float32Array;
+  readonly logProbs: Float32Array; // [S]
+  readonly entropy: Float32Array; // [N]
+  readonly correct: Float32Array;
+  readonly meanLogit: Float32Array;
+}
+
+/** TRL's metrics of a batch. A batch's labels are those of all chosen answers, then those of all rejected ones. */
+function pairMetrics(batch: PackedBatch, values: PairValues): Metrics {
+  const { losses, chosen, rejected, logProbs, entropy, correct, meanLogit } = values;
+  const P = batch.items.length;
+  const N = batch.labels.length;
+  const numChosen = batch.sequences.findIndex((sequence) => sequence >= P);
+  const metrics = new Metrics();
+  metrics.add("loss", sumOf(losses), P);
+  metrics.add("entropy", sumOf(entropy), N);
+  metrics.add("logits/chosen", sumOf(meanLogit, 0, numChosen), numChosen);
+  metrics.add("logits/rejected", sumOf(meanLogit, numChosen), N - numChosen);
+  metrics.add("mean_token_accuracy", sumOf(correct, 0, numChosen), numChosen);
+  metrics.add("rewards/chosen", sumOf(chosen), P);
+  metrics.add("rewards/rejected", sumOf(rejected), P);
+  const inOrder = chosen.filter((reward, p) => reward > rejected[p]!);
+  metrics.add("rewards/accuracies", inOrder.length, P);
+  metrics.add("rewards/margins", sumOf(chosen) - sumOf(rejected), P);
+  metrics.add("logps/chosen", sumOf(logProbs, 0, P), P);
+  metrics.add("logps/rejected", sumOf(logProbs, P), P);
+  return metrics;
 }

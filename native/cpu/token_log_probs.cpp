@@ -89,7 +89,7 @@ WW_INLINE Vec first_lanes(Vec v, int64_t n) {
 }
 
 struct RowResult {
-  float log_prob, lse, entropy, correct, mean;
+  float log_prob, lse, entropy, correct, mean_logit;
 };
 
 // Everything relative to the largest logit: log_prob and entropy then keep their digits however large the logits are.
@@ -163,6 +163,7 @@ void forward(const TokenLogProbsForward& a, Workers& workers) {
       a.lse.as<float>()[pair] = result.lse;
       a.entropy.as<float>()[pair] = result.entropy;
       a.correct.as<float>()[pair] = result.correct;
+      a.mean_logit.as<float>()[pair] = result.mean_logit;
     });
   }
 }

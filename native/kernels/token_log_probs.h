@@ -4,18 +4,20 @@
 
 namespace ww {
 
-// The language-model head, log-softmax and label pick in one, for pairs (row, label). With z[n,v] = hidden[rows[n]] . weight[v]:
+// The language-model head, log-softmax and label pick in one, for pairs (row, label). With z[n,v] = hidden[rows[n]] .
+// weight[v]:
 //   lse[n]       = log sum_v exp(z[n,v])
 //   log_probs[n] = z[n,labels[n]] - lse[n]
 //   entropy[n]   = lse[n] - sum_v softmax(z[n])_v * z[n,v]
 //   correct[n]   = 1 if labels[n] is the first largest of z[n], else 0
+//   mean_logit[n] = mean_v z[n,v]
 //
-// T = packed tokens, C = hidden size, V = vocabulary, N = pairs, t = f32 | bf16. A row may appear more than once (the last
-// token of a prompt predicts the first token of both answers). z exists only in chunks of rows; sums are f32.
-// A row outside [0, T) or a label outside [0, V) is an error.
+// T = packed tokens, C = hidden size, V = vocabulary, N = pairs, t = f32 | bf16. A row may appear more than once (the
+// last token of a prompt predicts the first token of both answers). z exists only in chunks of rows; sums are f32. A
+// row outside [0, T) or a label outside [0, V) is an error.
 struct TokenLogProbsForward {
   static constexpr const char* kName = "token_log_probs_forward";
-  Tensor hidden, weight, rows, labels, log_probs, lse, entropy, correct;
+  Tensor hidden, weight, rows, labels, log_probs, lse, entropy, correct, mean_logit;
 
   template <class Visitor>
   void visit(Visitor& v) {
@@ -27,6 +29,7 @@ struct TokenLogProbsForward {
     v.out("lse", lse, "f32[N]");
     v.out("entropy", entropy, "f32[N]");
     v.out("correct", correct, "f32[N]");
+    v.out("mean_logit", mean_logit, "f32[N]");
   }
   double flops() const { return 2.0 * rows.size() * weight.size(); }
 };

@@ -16,10 +16,10 @@ function logits({ hidden, weight, rows }: Arrays<"hidden" | "weight" | "rows">, 
 export function tokenLogProbsForward(
   inputs: Arrays<"hidden" | "weight" | "rows" | "labels">,
   axes: HeadAxes,
-): Arrays<"log_probs" | "lse" | "entropy" | "correct"> {
+): Arrays<"log_probs" | "lse" | "entropy" | "correct" | "mean_logit"> {
   const { N } = axes;
   const [log_probs, lse] = [new Float64Array(N), new Float64Array(N)];
-  const [entropy, correct] = [new Float64Array(N), new Float64Array(N)];
+  const [entropy, correct, mean_logit] = [new Float64Array(N), new Float64Array(N), new Float64Array(N)];
   for (const [n, z] of logits(inputs, axes).entries()) {
     const label = inputs.labels[n]!;
     const top = z.reduce((a, b) => Math.max(a, b));
@@ -27,8 +27,9 @@ export function tokenLogProbsForward(
     log_probs[n] = z[label]! - lse[n]!;
     entropy[n] = z.reduce((sum, value) => sum - Math.exp(value - lse[n]!) * (value - lse[n]!), 0);
     correct[n] = z.indexOf(top) === label ? 1 : 0;
+    mean_logit[n] = z.reduce((sum, value) => sum + value, 0) / z.length;
   }
-  return { log_probs, lse, entropy, correct };
+  return { log_probs, lse, entropy, correct, mean_logit };
 }
 
 export function tokenLogProbsBackward(
