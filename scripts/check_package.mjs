@@ -34,7 +34,7 @@ console.log(`tarball    ${megabytes(packed.size)} packed, ${megabytes(packed.unp
 for (const folder of ["dist", "native", "prebuilds", "recipes", "assets"]) {
   const files = packed.files.filter(({ path }) => path.startsWith(`${folder}/`));
   console.log(
-    `  ${folder.padEnd(9)}${files.length} files, ${megabytes(files.reduce((sum, { size }) => sum + size, 0))}`,
+    `  ${folder.padEnd(11)}${files.length} files, ${megabytes(files.reduce((sum, { size }) => sum + size, 0))}`,
   );
 }
 const odd = packed.files.map(({ path }) => path).filter((path) => !SHIPPED.test(path));
