@@ -18,7 +18,7 @@ struct Halves {
 WW_INLINE void add_squares(Vec v, DoubleVec& low, DoubleVec& high) {
 #if defined(__AVX512F__)  // GCC 12 splits the generic conversion in two
   const auto all = static_cast<__mmask8>(-1);
-  const DoubleVec a = (DoubleVec)_mm512_maskz_cvtps_pd(all, _mm512_castps512_ps256((__m512)v));
+  const DoubleVec a = (DoubleVec)_mm512_maskz_cvtps_pd(all, _mm512_maskz_extractf32x8_ps(all, (__m512)v, 0));
   const DoubleVec b = (DoubleVec)_mm512_maskz_cvtps_pd(all, _mm512_maskz_extractf32x8_ps(all, (__m512)v, 1));
 #else
   const Halves halves = __builtin_bit_cast(Halves, v);
