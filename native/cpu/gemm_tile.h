@@ -38,6 +38,19 @@ WW_INLINE void multiply_add(Vec& sum, const float* a, Vec b) {
   sum += *a * b;
 }
 
+// Of sums [.., stride], those that are in the product. Apart from the kernel, which calls nothing and so spills
+// nothing.
+template <class Out>
+__attribute__((noinline)) void store_part(const Tile<Out>& tile, const float* sums, int64_t stride) {
+  for (int64_t i = 0; i < tile.rows; ++i) {
+    for_each_vector(tile.columns, [&](int64_t j, int64_t n) {
+      Vec sum = load(sums + i * stride + j);
+      if (tile.from != nullptr) sum += load(tile.from + i * tile.from_stride + j, n);
+      store(tile.to + i * tile.to_stride + j, sum, n);
+    });
+  }
+}
+
 template <class T, int kRows, int kVectors, class Out>
 __attribute__((noinline)) void multiply_tile(const Tile<Out>& tile) {
   Vec sums[kRows][kVectors] = {};
@@ -59,16 +72,23 @@ __attribute__((noinline)) void multiply_tile(const Tile<Out>& tile) {
     b += kTileColumns;
   }
 
+  if (tile.rows < kRows || tile.columns < kVectors * kLanes) {
+    float all[kRows * kVectors * kLanes];
+#pragma GCC unroll 12
+    for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 2
+      for (int j = 0; j < kVectors; ++j) store(all + (i * kVectors + j) * kLanes, sums[i][j]);
+    }
+    return store_part(tile, all, kVectors * kLanes);
+  }
   const float* from = tile.from;
   Out* to = tile.to;
 #pragma GCC unroll 12
   for (int i = 0; i < kRows; ++i) {
-    if (i >= tile.rows) return;
 #pragma GCC unroll 2
     for (int j = 0; j < kVectors; ++j) {
-      const int64_t n = min(tile.columns - j * kLanes, kLanes);
-      if (from != nullptr) sums[i][j] += load(from + j * kLanes, n);
-      store(to + j * kLanes, sums[i][j], n);
+      if (from != nullptr) sums[i][j] += load(from + j * kLanes);
+      store(to + j * kLanes, sums[i][j]);
     }
     if (from != nullptr) from += tile.from_stride;
     to += tile.to_stride;
