@@ -7,8 +7,8 @@
 
 namespace ww::addon {
 
-// Memory of one stream's device, handed out by moving a pointer and taken back all at once. Blocks that a reset finds to
-// be several are replaced by one of their size, so that a step that repeats allocates nothing.
+// Memory of one stream's device, handed out by moving a pointer and taken back all at once. Blocks that a reset finds
+// to be several are replaced by one of their size, so that a step that repeats allocates nothing.
 class Arena {
  public:
   Arena(std::shared_ptr<Stream> stream, int64_t bytes) : stream_(std::move(stream)) {

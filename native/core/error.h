@@ -19,13 +19,20 @@ class Error : public std::runtime_error {
 
 inline const char* error_code_name(ErrorCode code) {
   switch (code) {
-    case ErrorCode::shape: return "ERR_SHAPE";
-    case ErrorCode::value: return "ERR_VALUE";
-    case ErrorCode::disposed: return "ERR_DISPOSED";
-    case ErrorCode::device: return "ERR_DEVICE";
-    case ErrorCode::file: return "ERR_FILE";
-    case ErrorCode::out_of_memory: return "ERR_OUT_OF_MEMORY";
-    case ErrorCode::cuda: return "ERR_CUDA";
+    case ErrorCode::shape:
+      return "ERR_SHAPE";
+    case ErrorCode::value:
+      return "ERR_VALUE";
+    case ErrorCode::disposed:
+      return "ERR_DISPOSED";
+    case ErrorCode::device:
+      return "ERR_DEVICE";
+    case ErrorCode::file:
+      return "ERR_FILE";
+    case ErrorCode::out_of_memory:
+      return "ERR_OUT_OF_MEMORY";
+    case ErrorCode::cuda:
+      return "ERR_CUDA";
   }
   return "ERR_UNKNOWN";
 }

@@ -5,6 +5,7 @@
 // was.
 
 #include "native/cpu/simd.h"
+#include "native/cpu/transpose.h"
 
 namespace ww::cpu::WW_ISA {
 
@@ -27,41 +28,6 @@ constexpr int kPerWord = 1;
 template <>
 constexpr int kPerWord<bfloat16> = 2;
 #endif
-
-template <int... I>
-struct Indices {};
-template <int kCount, int... I>
-struct IndicesUpTo : IndicesUpTo<kCount - 1, kCount - 1, I...> {};
-template <int... I>
-struct IndicesUpTo<0, I...> {
-  using Type = Indices<I...>;
-};
-
-// Of the 2 x 2 blocks of kBlock lanes that rows a and b form, the low or the high half of each row and of the other's.
-template <int kBlock, bool kHigh, int... I>
-WW_INLINE Vec half_blocks(Vec a, Vec b, Indices<I...>) {
-#if defined(__clang__)
-  return __builtin_shufflevector(a, b, (I & kBlock ? kLanes + I - (kHigh ? 0 : kBlock) : I + (kHigh ? kBlock : 0))...);
-#else
-  return __builtin_shuffle(a, b,
-                           IntVec{(I & kBlock ? kLanes + I - (kHigh ? 0 : kBlock) : I + (kHigh ? kBlock : 0))...});
-#endif
-}
-
-template <int kBlock = 1>
-WW_INLINE void transpose_words(Vec (&rows)[kLanes]) {
-  if constexpr (kBlock < kLanes) {
-    constexpr typename IndicesUpTo<kLanes>::Type lanes;
-#pragma GCC unroll 16
-    for (int i = 0; i < kLanes; ++i) {
-      if (i & kBlock) continue;
-      const Vec a = rows[i], b = rows[i + kBlock];
-      rows[i] = half_blocks<kBlock, false>(a, b, lanes);
-      rows[i + kBlock] = half_blocks<kBlock, true>(a, b, lanes);
-    }
-    transpose_words<2 * kBlock>(rows);
-  }
-}
 
 // The words of numbers that follow each other along the depth of one lane: kLanes words, or of the first n numbers
 // only; the rest is 0.
@@ -110,7 +76,7 @@ WW_INLINE void pack_whole_block(const T* from, int64_t stride, float* to) {
       __builtin_prefetch(from + (i + kGroup) * stride);  // no row is long enough for the hardware to notice
     rows[i] = i < kGroup ? load_depths(from + i * stride) : zero();
   }
-  transpose_words(rows);
+  transpose(rows);
 #pragma GCC unroll 16
   for (int i = 0; i < kLanes; ++i) store_words<kGroup>(to + i * kWidth, rows[i]);
 }
@@ -121,7 +87,7 @@ __attribute__((noinline)) void pack_part_of_block(const T* from, int64_t stride,
                                                   float* to) {
   Vec rows[kLanes] = {};
   for (int i = 0; i < lanes; ++i) rows[i] = load_depths(from + i * stride, depth);
-  transpose_words(rows);
+  transpose(rows);
   const int64_t words = min(kLanes, ceil_div(depth, kPerWord<T>));
   for (int i = 0; i < words; ++i) store_words<kGroup>(to + i * kWidth, rows[i]);
 }

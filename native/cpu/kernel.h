@@ -5,8 +5,8 @@
 //   namespace ww::cpu::WW_ISA { void compute(const Args&, Workers&); }
 //
 // and is compiled once for each instruction set of isa.def with WW_ISA set to its name. Only WW_INLINE functions and
-// templates over types of namespace WW_ISA may be left for the linker to merge, so the standard library's inline functions
-// stay out of these files.
+// templates over types of namespace WW_ISA may be left for the linker to merge, so the standard library's inline
+// functions stay out of these files.
 
 #include "native/core/error.h"
 #include "native/core/inline.h"

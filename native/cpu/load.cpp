@@ -40,10 +40,14 @@ void convert(const Tensor& to, const void* from, Workers& workers) {
 template <class To>
 void convert_to(const Tensor& to, const void* from, FileDType dtype, Workers& workers) {
   switch (dtype) {
-    case FileDType::f32: return convert<To, float>(to, from, workers);
-    case FileDType::bf16: return convert<To, bfloat16>(to, from, workers);
-    case FileDType::f16: return convert<To, Half>(to, from, workers);
-    case FileDType::i32: break;
+    case FileDType::f32:
+      return convert<To, float>(to, from, workers);
+    case FileDType::bf16:
+      return convert<To, bfloat16>(to, from, workers);
+    case FileDType::f16:
+      return convert<To, Half>(to, from, workers);
+    case FileDType::i32:
+      break;
   }
   throw Error(ErrorCode::value, "integers cannot fill a tensor of floating-point numbers");
 }

@@ -5,7 +5,8 @@
 
 namespace ww::cpu {
 
-// Copies numbers of `dtype` to a tensor, converted to its dtype. Throws ww::Error (value) for a pair that has no meaning.
+// Copies numbers of `dtype` to a tensor, converted to its dtype. Throws ww::Error (value) for a pair that has no
+// meaning.
 void load(const Tensor& to, const void* from, FileDType dtype, Workers& workers);
 
 }  // namespace ww::cpu

@@ -11,7 +11,8 @@ namespace ww::cpu {
 const char* isa_name(Isa isa) {
   switch (isa) {
 #define ISA(name) \
-  case Isa::name: return #name;
+  case Isa::name: \
+    return #name;
 #include "native/cpu/isa.def"
 #undef ISA
   }
@@ -24,10 +25,14 @@ bool runs_here(Isa isa) {
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
   switch (isa) {
-    case Isa::portable: return true;
-    case Isa::avx2: return avx2;
-    case Isa::avx512: return avx512;
-    case Isa::avx512bf16: return avx512 && __builtin_cpu_supports("avx512bf16");
+    case Isa::portable:
+      return true;
+    case Isa::avx2:
+      return avx2;
+    case Isa::avx512:
+      return avx512;
+    case Isa::avx512bf16:
+      return avx512 && __builtin_cpu_supports("avx512bf16");
   }
 #endif
   return isa == Isa::portable;

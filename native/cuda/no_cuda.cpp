@@ -5,10 +5,8 @@
 
 namespace ww::cuda {
 
-#define KERNEL(Args)                                                                      \
-  void run(const Args&, Stream&) {                                                        \
-    throw Error(ErrorCode::device, std::string(Args::kName) + ": " + missing_reason());   \
-  }
+#define KERNEL(Args) \
+  void run(const Args&, Stream&) { throw Error(ErrorCode::device, std::string(Args::kName) + ": " + missing_reason()); }
 #include "native/kernels/kernels.def"
 #undef KERNEL
 

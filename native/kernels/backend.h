@@ -10,10 +10,10 @@ namespace ww {
 
 // One device as `westwind info` shows it.
 struct DeviceInfo {
-  std::string name;         // "AMD EPYC 9B45", "NVIDIA H200"
-  std::string features;     // instruction set or compute capability
+  std::string name;      // "AMD EPYC 9B45", "NVIDIA H200"
+  std::string features;  // instruction set or compute capability
   int64_t memory_bytes = 0;
-  int units = 0;            // logical processors this process may use, or streaming multiprocessors
+  int units = 0;  // logical processors this process may use, or streaming multiprocessors
 };
 
 // What a backend owes besides kernels.

@@ -4,8 +4,9 @@
 
 namespace ww {
 
-// k_cache[slots[t]] = keys of token t, v_cache[slots[t]] = values of token t, where qkv holds H query, K key and K value
-// heads. N = slots of the cache (sequences x capacity), T = tokens, t = f32 | bf16. A slot outside [0, N) is an error.
+// k_cache[slots[t]] = keys of token t, v_cache[slots[t]] = values of token t, where qkv holds H query, K key and K
+// value heads. N = slots of the cache (sequences x capacity), T = tokens, t = f32 | bf16. A slot outside [0, N) is an
+// error.
 struct KvCacheWrite {
   static constexpr const char* kName = "kv_cache_write";
   Tensor qkv, slots, k_cache, v_cache;
@@ -41,8 +42,7 @@ struct CachedAttention {
     v.out("y", y, "t[B,H,D]");
     v.scalar("scale", scale);
     v.scalar("window", window);
-    v.require(qkv.dims[1] == y.dims[1] + 2 * k_cache.dims[1] && k_cache.dims[1] > 0 &&
-                  y.dims[1] % k_cache.dims[1] == 0,
+    v.require(qkv.dims[1] == y.dims[1] + 2 * k_cache.dims[1] && k_cache.dims[1] > 0 && y.dims[1] % k_cache.dims[1] == 0,
               "M = H + 2 K with K dividing H");
   }
   double flops() const { return 4.0 * y.size(); }

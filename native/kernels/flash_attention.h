@@ -4,8 +4,8 @@
 
 namespace ww {
 
-// Key k is visible to query q in a packed batch. Documents see themselves; in [prompt | chosen | rejected] the prompt is
-// visible to the pair's end and chosen only to its own, so both answers share one prompt. A window of 0 means none.
+// Key k is visible to query q in a packed batch. Documents see themselves; in [prompt | chosen | rejected] the prompt
+// is visible to the pair's end and chosen only to its own, so both answers share one prompt. A window of 0 means none.
 WW_HOST_DEVICE WW_INLINE bool is_visible(int64_t q, int64_t k, const int32_t* positions, const int32_t* sequence_start,
                                          const int32_t* visible_until, int64_t window) {
   return k >= sequence_start[q] && k <= q && q < visible_until[k] &&

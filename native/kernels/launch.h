@@ -7,12 +7,12 @@
 namespace ww {
 
 // Each backend folder defines these; the linker picks cuda/ or cuda/no_cuda.cpp.
-#define KERNEL(Args)               \
-  namespace cpu {                  \
-  void run(const Args&, Stream&);  \
-  }                                \
-  namespace cuda {                 \
-  void run(const Args&, Stream&);  \
+#define KERNEL(Args)              \
+  namespace cpu {                 \
+  void run(const Args&, Stream&); \
+  }                               \
+  namespace cuda {                \
+  void run(const Args&, Stream&); \
   }
 #include "native/kernels/kernels.def"
 #undef KERNEL

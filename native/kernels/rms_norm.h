@@ -28,7 +28,8 @@ struct RmsNormForward {
 //   dx       = dresidual + rstd * (g - n * mean_c(g * n))
 //   dweight += sum_r(dy * n)                      summed in a fixed order: runs repeat bit for bit
 //
-// In a pre-norm block x also feeds the residual connection, whose gradient is added here rather than in a pass of its own.
+// In a pre-norm block x also feeds the residual connection, whose gradient is added here rather than in a pass of its
+// own.
 struct RmsNormBackward {
   static constexpr const char* kName = "rms_norm_backward";
   Tensor dy, x, weight, rstd, dresidual, dx, dweight;

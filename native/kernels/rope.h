@@ -10,8 +10,8 @@ namespace ww {
 //   y[t,m,d+E]   = x[t,m,d+E] * a + x[t,m,d] * b          for d in [0, E)
 // The other heads (the values of a fused qkv) are copied.
 //
-// T = packed tokens, M = heads of queries, keys and values, D = head size, E = D / 2, t = f32 | bf16. `scaling` is YaRN's
-// attention factor, 1 otherwise. Angles are computed in f32.
+// T = packed tokens, M = heads of queries, keys and values, D = head size, E = D / 2, t = f32 | bf16. `scaling` is
+// YaRN's attention factor, 1 otherwise. Angles are computed in f32.
 struct RopeForward {
   static constexpr const char* kName = "rope_forward";
   Tensor x, positions, inverse_frequencies, y;

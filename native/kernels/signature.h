@@ -9,8 +9,9 @@
 
 namespace ww {
 
-// Checks one launch against the kernel's own declaration. In "t[R,C]" the dtype letter t (or s) and the axes R and C are
-// bound by the first tensor that names them; every later tensor has to agree. An axis that is a number is that number.
+// Checks one launch against the kernel's own declaration. In "t[R,C]" the dtype letter t (or s) and the axes R and C
+// are bound by the first tensor that names them; every later tensor has to agree. An axis that is a number is that
+// number.
 class SignatureChecker {
  public:
   SignatureChecker(const char* kernel, DeviceKind device) : kernel_(kernel), device_(device) {}
