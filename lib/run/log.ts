@@ -19,6 +19,8 @@ export interface LogOptions {
 /** Gathers the steps since the last line of the log, and makes the next one: means over them, TRL's names. */
 export class LogWindow {
   private metrics = new Metrics();
+  private losses = 0;
+  private steps = 0;
   private seconds = 0;
   private rows = 0;
   private tokens = 0;
@@ -28,6 +30,8 @@ export class LogWindow {
   /** The line that is due after this step, if one is. */
   add(step: StepRecord, isLast: boolean): LogRecord | undefined {
     this.metrics.merge(step.metrics);
+    this.losses += step.loss;
+    this.steps++;
     this.seconds += step.seconds;
     this.rows += step.numRows;
     this.tokens += step.tokens;
@@ -35,11 +39,11 @@ export class LogWindow {
     const isDue = step.step % (every === 0 ? stepsPerEpoch : every) === 0;
     if (!isDue && !(firstStep && step.step === 1) && !isLast) return undefined;
 
-    const { loss, ...means } = this.metrics.means();
+    const { loss: _, ...means } = this.metrics.means(); // of a line it is the mean of the steps' losses
     const record: LogRecord = {
       step: step.step,
       epoch: step.epoch,
-      loss: loss!,
+      loss: this.losses / this.steps,
       grad_norm: step.gradNorm,
       learning_rate: step.learningRate,
       ...means,
@@ -48,6 +52,8 @@ export class LogWindow {
       [rowsPerSecond]: this.rows / this.seconds,
     };
     this.metrics = new Metrics();
+    this.losses = 0;
+    this.steps = 0;
     this.seconds = 0;
     this.rows = 0;
     this.tokens = 0;
