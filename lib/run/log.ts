@@ -1,10 +1,11 @@
 import { appendFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 
 import { FileError } from "../base/errors.js";
 import { writeFileAtomic } from "../base/files.js";
 import type { LogRecord } from "../report/report.js";
-import { Metrics } from "../train/metrics.js";
+import { type MetricEntry, Metrics } from "../train/metrics.js";
 import type { StepRecord } from "../train/train.js";
 
 /** What of a task's metrics is a rate of something rather than a mean: rows are pairs in a preference run. */
@@ -16,49 +17,79 @@ export interface LogOptions {
   readonly rowsPerSecond: "pairs_per_second" | "rows_per_second";
 }
 
+/** Sums over the steps that no line has told of yet. */
+interface OpenLine {
+  readonly metrics: Metrics;
+  readonly losses: number;
+  readonly steps: number;
+  readonly seconds: number;
+  readonly rows: number;
+  readonly tokens: number;
+}
+
+const emptyLine = (): OpenLine => ({ metrics: new Metrics(), losses: 0, steps: 0, seconds: 0, rows: 0, tokens: 0 });
+
 /** Gathers the steps since the last line of the log, and makes the next one: means over them, TRL's names. */
 export class LogWindow {
-  private metrics = new Metrics();
-  private losses = 0;
-  private steps = 0;
-  private seconds = 0;
-  private rows = 0;
-  private tokens = 0;
+  private open = emptyLine();
 
   constructor(private readonly options: LogOptions) {}
 
   /** The line that is due after this step, if one is. */
   add(step: StepRecord, isLast: boolean): LogRecord | undefined {
-    this.metrics.merge(step.metrics);
-    this.losses += step.loss;
-    this.steps++;
-    this.seconds += step.seconds;
-    this.rows += step.numRows;
-    this.tokens += step.tokens;
-    const { every, stepsPerEpoch, firstStep, rowsPerSecond } = this.options;
-    const isDue = step.step % (every === 0 ? stepsPerEpoch : every) === 0;
-    if (!isDue && !(firstStep && step.step === 1) && !isLast) return undefined;
+    this.open = including(this.open, step);
+    if (!this.isDue(step) && !isLast) return undefined;
 
-    const { loss: _, ...means } = this.metrics.means(); // of a line it is the mean of the steps' losses
-    const record: LogRecord = {
+    const { metrics, losses, steps, seconds, rows, tokens } = this.open;
+    const { loss: _, ...means } = metrics.means(); // of a line it is the mean of the steps' losses
+    this.open = emptyLine();
+    return {
       step: step.step,
       epoch: step.epoch,
-      loss: this.losses / this.steps,
+      loss: losses / steps,
       grad_norm: step.gradNorm,
       learning_rate: step.learningRate,
       ...means,
       num_tokens: step.numTokens,
-      tokens_per_second: this.tokens / this.seconds,
-      [rowsPerSecond]: this.rows / this.seconds,
+      tokens_per_second: tokens / seconds,
+      [this.options.rowsPerSecond]: rows / seconds,
     };
-    this.metrics = new Metrics();
-    this.losses = 0;
-    this.steps = 0;
-    this.seconds = 0;
-    this.rows = 0;
-    this.tokens = 0;
-    return record;
   }
+
+  /** Keeps in a checkpoint, which is written before `step` is added, what the next line begins with. */
+  async save(folder: string, step: StepRecord): Promise<void> {
+    const open = this.isDue(step) ? emptyLine() : including(this.open, step);
+    await writeFileAtomic(join(folder, WINDOW_FILE), `${JSON.stringify(open)}\n`);
+  }
+
+  async load(folder: string): Promise<void> {
+    const path = join(folder, WINDOW_FILE);
+    const text = await readFile(path, "utf8").catch((cause) => {
+      throw new FileError(path, cause.message, { cause });
+    });
+    const { metrics, ...sums } = JSON.parse(text) as OpenLine & { metrics: MetricEntry[] };
+    this.open = { ...sums, metrics: Metrics.from(metrics) };
+  }
+
+  private isDue({ step }: StepRecord): boolean {
+    const { every, stepsPerEpoch, firstStep } = this.options;
+    return step % (every === 0 ? stepsPerEpoch : every) === 0 || (firstStep && step === 1);
+  }
+}
+
+const WINDOW_FILE = "log_window.json";
+
+function including(open: OpenLine, step: StepRecord): OpenLine {
+  const metrics = Metrics.from(open.metrics.toJSON());
+  metrics.merge(step.metrics);
+  return {
+    metrics,
+    losses: open.losses + step.loss,
+    steps: open.steps + 1,
+    seconds: open.seconds + step.seconds,
+    rows: open.rows + step.numRows,
+    tokens: open.tokens + step.tokens,
+  };
 }
 
 /** The line an evaluation adds to the log: every metric with `eval_` before it. */

@@ -65,12 +65,19 @@ export async function* carryOut<Row>(
   const before = await answerSamples(model, prepared, recipe);
 
   using optimizer = new AdamW(model.parameters, settings.optimizer);
+  const window = new LogWindow({
+    every: settings.logEvery,
+    stepsPerEpoch: settings.plan.stepsPerEpoch,
+    firstStep: recipe.logging_first_step,
+    rowsPerSecond: prepared.kind === "dpo" ? "pairs_per_second" : "rows_per_second",
+  });
   let from: Progress | undefined;
   const isBegun = goOn && (await listCheckpoints(outputDir)).length > 0;
   const resume = recipe.resume_from_checkpoint || isBegun;
   if (resume) {
     const checkpoint = await resolveResume(outputDir, resume, hash);
     from = await loadTrainingState(checkpoint.path, model, optimizer);
+    await window.load(checkpoint.path);
   }
   const facts = [...prepared.facts, ...(from ? [["resumed after step", from.step] as const] : [])];
   yield { kind: "prepared", device: device.description, plan: settings.plan, facts };
@@ -80,13 +87,14 @@ export async function* carryOut<Row>(
     await prepared.tokenizer.saveTo(folder, recipe.chat_template === null ? {} : { chatTemplate: prepared.template });
     await saveModel(model, folder);
   };
-  const save = (progress: Progress): Promise<string> =>
+  const save = (progress: Progress, step: StepRecord): Promise<string> =>
     saveCheckpoint(
       outputDir,
       { step: progress.step, hash, saveTotalLimit: recipe.save_total_limit ?? undefined },
       async (folder) => {
         await saveWhole(folder);
         await saveTrainingState(folder, optimizer, progress);
+        await window.save(folder, step);
       },
     );
   const steps: StepRecord[] = [];
@@ -94,10 +102,10 @@ export async function* carryOut<Row>(
   for await (const event of loop(recipe, settings, started, {
     optimizer,
     log,
+    window,
     save,
     from,
     signal,
-    kind: prepared.kind,
   })) {
     steps.push(event.step);
     yield event;
@@ -119,27 +127,21 @@ export async function* carryOut<Row>(
 }
 
 interface LoopContext {
-  readonly kind: "sft" | "dpo";
   readonly optimizer: AdamW;
   readonly log: RunLog;
+  readonly window: LogWindow;
   readonly from: Progress | undefined;
   readonly signal: AbortSignal | undefined;
-  save(progress: Progress): Promise<string>;
+  save(progress: Progress, step: StepRecord): Promise<string>;
 }
 
 async function* loop<Row>(
   recipe: TrainingRecipe,
   settings: Settings,
   { task, rows, evalRows }: Started<Row>,
-  { kind, optimizer, log, from, signal, save }: LoopContext,
+  { optimizer, log, window, from, signal, save }: LoopContext,
 ): AsyncGenerator<RunEvent & { kind: "step" }> {
-  const { plan, schedule, logEvery, evaluateEvery, saveEvery } = settings;
-  const window = new LogWindow({
-    every: logEvery,
-    stepsPerEpoch: plan.stepsPerEpoch,
-    firstStep: recipe.logging_first_step,
-    rowsPerSecond: kind === "dpo" ? "pairs_per_second" : "rows_per_second",
-  });
+  const { plan, schedule, evaluateEvery, saveEvery } = settings;
   const training = train({
     task,
     optimizer,

@@ -1,6 +1,19 @@
+export type MetricEntry = [name: string, sum: number, weight: number];
+
 /** Means in the making: for each name a weighted sum. Micro-batches, steps and ranks add up without rounding twice. */
 export class Metrics {
   private readonly sums = new Map<string, { sum: number; weight: number }>();
+
+  /** What `toJSON` gave. */
+  static from(entries: readonly MetricEntry[]): Metrics {
+    const metrics = new Metrics();
+    for (const entry of entries) metrics.add(...entry);
+    return metrics;
+  }
+
+  toJSON(): MetricEntry[] {
+    return [...this.sums].map(([name, { sum, weight }]) => [name, sum, weight]);
+  }
 
   add(name: string, sum: number, weight: number): void {
     const entry = this.sums.get(name);

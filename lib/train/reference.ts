@@ -3,7 +3,7 @@ import { createReadStream } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 
-import { FileError } from "../base/errors.js";
+import { AbortedError, FileError } from "../base/errors.js";
 import { writeFileAtomic } from "../base/files.js";
 import { readSafetensorsHeader } from "../checkpoint/safetensors.js";
 import { safetensorsFile } from "../checkpoint/safetensors_write.js";
@@ -38,7 +38,7 @@ export async function* referencePairs(
   if (values === undefined) {
     values = new Float32Array(2 * pairs.length);
     for (let first = 0; first < pairs.length; first += CHUNK) {
-      signal?.throwIfAborted();
+      if (signal?.aborted) throw new AbortedError(0, "stopped before the first step; nothing was saved");
       const sums = await task.logProbs(pairs.slice(first, first + CHUNK));
       for (const [i, { refChosen, refRejected }] of sums.entries())
         values.set([refChosen, refRejected], 2 * (first + i));

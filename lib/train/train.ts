@@ -29,8 +29,8 @@ export interface TrainOptions<Row> {
   readonly checkpoints?: {
     /** After every so many steps; 0 is at the end of each epoch, Infinity only when the run is stopped. */
     readonly every: number;
-    /** Writes a checkpoint and returns its path. */
-    save(progress: Progress): Promise<string>;
+    /** Writes a checkpoint after a step and returns its path. */
+    save(progress: Progress, step: StepRecord): Promise<string>;
   };
   /** Where to go on from; the weights and the optimiser are those of that moment. */
   readonly from?: Progress;
@@ -104,11 +104,12 @@ export async function* train<Row>(options: TrainOptions<Row>): AsyncGenerator<St
       ...(evaluation &&
         !isStopped &&
         (isLast || isDue(evaluation.every)) && { evaluation: await measure(task, evaluation) }),
-      ...(checkpoints && (isStopped || isDue(checkpoints.every)) && { checkpoint: await checkpoints.save(progress) }),
     };
-    yield record;
+    const isKept = checkpoints && (isStopped || isDue(checkpoints.every));
+    const checkpoint = isKept ? await checkpoints.save(progress, record) : undefined;
+    yield checkpoint === undefined ? record : { ...record, checkpoint };
     if (isStopped && !isLast) {
-      const kept = record.checkpoint === undefined ? "nothing was saved" : `saved in ${record.checkpoint}`;
+      const kept = checkpoint === undefined ? "nothing was saved" : `saved in ${checkpoint}`;
       throw new AbortedError(step, `stopped after step ${step} of ${plan.totalSteps}; ${kept}`);
     }
   }

@@ -1,0 +1,158 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+
+import type { RunEvent } from "../../lib/run/events.js";
+import { carryThrough, type Keys, logged, refusal, start, temporaryFolder } from "./collect.js";
+import { chatRows, makeModel, pairRows, writeJsonLines } from "./small_model.js";
+
+const folder = temporaryFolder();
+const model = await makeModel(join(folder, "model"));
+const chats = writeJsonLines(join(folder, "chats.jsonl"), chatRows(50));
+const pairs = writeJsonLines(join(folder, "pairs.jsonl"), pairRows(36));
+
+const COMMON: Keys = { model_name_or_path: model, learning_rate: 1e-3, max_steps: 20, save_steps: 10, threads: 1 };
+
+/** An epoch of SFT is 8 steps, the last of them short; of DPO 9. Both are shuffled. */
+const RUNS: Readonly<Record<"sft" | "dpo", Keys>> = {
+  sft: { ...COMMON, dataset_name: chats, per_device_train_batch_size: 2, gradient_accumulation_steps: 3 },
+  dpo: { ...COMMON, dataset_name: pairs, per_device_train_batch_size: 4 },
+};
+
+/** The log but for what a clock says. */
+function lasting(lines: readonly Readonly<Record<string, number>>[]) {
+  return lines.map((line) =>
+    Object.fromEntries(Object.entries(line).filter(([key]) => !/_per_second|runtime/.test(key))),
+  );
+}
+
+const readLog = (output: string) =>
+  readFileSync(join(output, "log.jsonl"), "utf8")
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Record<string, number>);
+
+/** The log without its last line, the means of which are of the process that ended the run. */
+const stepsOf = (output: string) => lasting(readLog(output).filter((line) => "loss" in line || "eval_loss" in line));
+
+const checkpoints = (output: string) =>
+  readdirSync(output)
+    .filter((name) => name.includes("checkpoint-"))
+    .sort();
+
+function sameBytes(a: string, b: string, names: readonly string[]): string[] {
+  return names.filter((name) => !readFileSync(join(a, name)).equals(readFileSync(join(b, name))));
+}
+
+/** Runs, and walks away when `step` is done. */
+async function abandonAfter(step: number, kind: "sft" | "dpo", keys: Keys): Promise<void> {
+  for await (const event of start(kind, keys)) if (event.kind === "step" && event.step.step === step) return;
+}
+
+const last = (events: readonly RunEvent[]) => logged(events).at(-1)!;
+
+describe.each(["sft", "dpo"] as const)("%s", (kind) => {
+  const whole = join(folder, `${kind}-whole`);
+
+  // Lines of 3 steps: the one of step 12 is of steps on both sides of the checkpoint.
+  test.each([1, 3])(
+    "20 steps are 10 steps, a checkpoint and 10 steps, to the last digit, logged every %i",
+    async (every) => {
+      const keys = { ...RUNS[kind], logging_steps: every };
+      const uninterrupted = `${whole}-${every}`;
+      await carryThrough(kind, { ...keys, output_dir: uninterrupted });
+      const output = join(folder, `${kind}-parts-${every}`);
+      await abandonAfter(13, kind, { ...keys, output_dir: output }); // three steps more than the checkpoint has
+      expect(checkpoints(output)).toEqual(["checkpoint-10"]);
+      const events = await carryThrough(kind, { ...keys, output_dir: output, resume_from_checkpoint: true });
+      expect(events.filter(({ kind }) => kind === "step").length).toBe(10);
+      expect(stepsOf(output)).toEqual(stepsOf(uninterrupted));
+      expect(stepsOf(output).length).toBe(every === 1 ? 20 : 7);
+      expect(sameBytes(output, uninterrupted, ["model.safetensors", "checkpoint-20/optimizer.safetensors"])).toEqual(
+        [],
+      );
+      expect(last(events).loss).not.toBe(stepsOf(output)[0]!.loss); // it learned something
+    },
+  );
+
+  test("the number of threads changes no digit", async () => {
+    const outputs = await Promise.all(
+      [1, 2, 3].map(async (threads) => {
+        const output = join(folder, `${kind}-${threads}-threads`);
+        await carryThrough(kind, { ...RUNS[kind], max_steps: 6, logging_steps: 1, threads, output_dir: output });
+        return output;
+      }),
+    );
+    expect(stepsOf(outputs[1]!)).toEqual(stepsOf(outputs[0]!));
+    expect(stepsOf(outputs[2]!)).toEqual(stepsOf(outputs[0]!));
+    expect(sameBytes(outputs[1]!, outputs[0]!, ["model.safetensors"])).toEqual([]);
+    expect(sameBytes(outputs[2]!, outputs[0]!, ["model.safetensors"])).toEqual([]);
+  });
+
+  test("another token budget changes the rounding at most", async () => {
+    const run = async (token_budget: number) => {
+      const output_dir = join(folder, `${kind}-budget-${token_budget}`);
+      return lasting(
+        logged(await carryThrough(kind, { ...RUNS[kind], max_steps: 6, logging_steps: 1, token_budget, output_dir })),
+      );
+    };
+    const [ample, tight] = [await run(8192), await run(64)];
+    const apart = ample.flatMap((line, i) =>
+      Object.entries(line).map(([key, value]) => Math.abs(value - tight[i]![key]!) / Math.max(1, Math.abs(value))),
+    );
+    expect(Math.max(...apart)).toBeLessThan(1e-5);
+    expect(Math.max(...apart)).toBeGreaterThan(0); // the batches were others
+  });
+});
+
+describe("what is kept", () => {
+  const keys: Keys = { ...RUNS.sft, max_steps: 5, save_steps: 1 };
+
+  test("at most save_total_limit checkpoints, the newest", async () => {
+    const output = join(folder, "limited");
+    await carryThrough("sft", { ...keys, save_total_limit: 2, output_dir: output });
+    expect(checkpoints(output)).toEqual(["checkpoint-4", "checkpoint-5"]);
+  });
+
+  test("a checkpoint is a model's folder with all that resuming needs", async () => {
+    const output = join(folder, "limited");
+    expect(readdirSync(join(output, "checkpoint-5")).sort()).toEqual([
+      ...["config.json", "generation_config.json", "log_window.json", "manifest.json", "model.safetensors"],
+      ...["optimizer.safetensors", "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json"],
+      "trainer_state.json",
+    ]);
+  });
+
+  test("a signal ends the run after the step, with a checkpoint to go on from", async () => {
+    const output = join(folder, "stopped");
+    const controller = new AbortController();
+    const rest = { ...keys, save_strategy: "no", output_dir: output };
+    const stopped = (async () => {
+      for await (const event of start("sft", rest, { signal: controller.signal })) {
+        if (event.kind === "step" && event.step.step === 2) controller.abort();
+      }
+    })();
+    expect(await refusal(stopped)).toBe(
+      `AbortedError: stopped after step 3 of 5; saved in ${join(output, "checkpoint-3")}`,
+    );
+    expect(existsSync(join(output, "model.safetensors"))).toBe(false);
+    await carryThrough("sft", { ...rest, resume_from_checkpoint: true });
+    const whole = join(folder, "not-stopped");
+    await carryThrough("sft", { ...rest, output_dir: whole });
+    expect(sameBytes(output, whole, ["model.safetensors"])).toEqual([]);
+  });
+
+  test("a signal that was raised before ends the run before it begins", async () => {
+    const output = join(folder, "never");
+    const stopped = carryThrough("dpo", { ...RUNS.dpo, output_dir: output }, { signal: AbortSignal.abort() });
+    expect(await refusal(stopped)).toBe("AbortedError: stopped before the first step; nothing was saved");
+  });
+
+  test("a finished run is not repeated by one that goes on", async () => {
+    const output = join(folder, "limited");
+    const before = readFileSync(join(output, "log.jsonl"), "utf8");
+    const events = await carryThrough("sft", { ...keys, save_total_limit: 2, output_dir: output }, { continue: true });
+    expect(events.map(({ kind }) => kind)).toEqual(["finished"]);
+    expect(readFileSync(join(output, "log.jsonl"), "utf8")).toBe(before);
+  });
+});
