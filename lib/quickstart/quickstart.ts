@@ -57,10 +57,12 @@ export async function quickstart({ folder, say, follow, signal }: QuickstartOpti
   const seconds = (performance.now() - started) / 1000;
   const rows = [rowOf("base", measures.base), rowOf("dSFT", sft, true), rowOf("dDPO", measures.dpo)];
   say(textTable(HEADER, rows));
+  const names = { base: "base", sft: "dSFT", dpo: "dDPO" } as const;
   for (let i = 0; i < SAMPLES; i++) {
     say(`\n${sft.prompts[i]}`);
-    for (const [name, { answers }] of Object.entries(measures))
-      say(`  ${name.padEnd(5)}${answers[i]!.replace(/\s+/g, " ")}`);
+    for (const stage of ["base", "sft", "dpo"] as const) {
+      say(`  ${names[stage]}  ${measures[stage].answers[i]!.replace(/\s+/g, " ")}`);
+    }
   }
 
   const report = join(folder, "report.md");
