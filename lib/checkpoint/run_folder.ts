@@ -30,9 +30,8 @@ export function hashRun(identity: RunIdentity): string {
 }
 
 /**
- * Takes `outputDir` for a run: makes it and writes `run.json`, or finds that it is this run's already. A folder of
- * another run, or one with a model or checkpoints that no run of ours wrote, is refused with a ConfigError that says
- * what differs; with `overwrite` it is taken over, and the checkpoints in it are deleted.
+ * Takes `outputDir` for a run: makes it and writes `run.json`, or finds that it is this run's already. Refuses what
+ * `checkRunFolder` refuses; with `overwrite` another run's folder is taken over, and the checkpoints in it are deleted.
  * Returns whether the folder already was this run's.
  */
 export async function claimRunFolder(
@@ -40,27 +39,43 @@ export async function claimRunFolder(
   identity: RunIdentity,
   options: { overwrite?: boolean } = {},
 ): Promise<boolean> {
+  if (await checkRunFolder(outputDir, identity, options)) return true;
   await mkdir(outputDir, { recursive: true }).catch((cause) => {
     throw new FileError(outputDir, `cannot be made: ${cause.code === "EEXIST" ? "a file is there" : cause.message}`, {
       cause,
     });
   });
-  const owner = await readRun(outputDir);
+  if (options.overwrite === true) await deleteCheckpoints(outputDir);
+  await writeFileAtomic(join(outputDir, RUN_FILE), `${JSON.stringify(identity, null, 2)}\n`);
+  return false;
+}
+
+/**
+ * Whether `outputDir` is this run's already; nothing is written. A folder of another run, or one with a model or
+ * checkpoints that no run of ours wrote, is refused with a ConfigError that says what differs, unless it is to be
+ * overwritten. Another run that ended before it logged anything has no claim.
+ */
+export async function checkRunFolder(
+  outputDir: string,
+  identity: RunIdentity,
+  { overwrite = false }: { overwrite?: boolean } = {},
+): Promise<boolean> {
+  const names = await readdir(outputDir).catch((cause): string[] => {
+    if (cause.code === "ENOENT") return [];
+    const what = cause.code === "ENOTDIR" ? "a file is there, expected a folder" : cause.message;
+    throw new FileError(outputDir, what, { cause });
+  });
+  const owner = names.includes(RUN_FILE) ? await readRun(outputDir) : undefined;
   if (owner !== undefined && hashRun(owner) === hashRun(identity)) return true;
-  if (options.overwrite === true) {
-    await deleteCheckpoints(outputDir);
-  } else if (owner !== undefined) {
+  if (overwrite) return false;
+  const found = names.find((name) => /^(?:checkpoint-\d+|config\.json|model.*\.safetensors)$/.test(name));
+  if (owner !== undefined && (found !== undefined || names.includes("log.jsonl"))) {
     const difference = describeDifference(owner, identity);
     throw new ConfigError("output_dir", `${outputDir} belongs to another run: ${difference}; ${CURE}`);
-  } else {
-    const found = (await readdir(outputDir)).find((name) =>
-      /^(?:checkpoint-\d+|config\.json|model.*\.safetensors)$/.test(name),
-    );
-    if (found !== undefined) {
-      throw new ConfigError("output_dir", `${outputDir} holds ${found}, which no run here wrote; ${CURE}`);
-    }
   }
-  await writeFileAtomic(join(outputDir, RUN_FILE), `${JSON.stringify(identity, null, 2)}\n`);
+  if (found !== undefined) {
+    throw new ConfigError("output_dir", `${outputDir} holds ${found}, which no run here wrote; ${CURE}`);
+  }
   return false;
 }
 

@@ -3,6 +3,7 @@ import { type GenerateOptions, generate } from "../generate/generate.js";
 import { Device } from "../tensor/device.js";
 import { type Message, resolveChatTemplate } from "../text/chat_template.js";
 import { Tokenizer } from "../text/tokenizer.js";
+import { checkPrompt } from "./check_tokens.js";
 import { stopTokensOf } from "./samples.js";
 
 export interface GenerateTextOptions extends Omit<GenerateOptions, "stopTokens"> {
@@ -34,6 +35,7 @@ export async function generateText(
       : encodeChat(tokenizer, prompt, options);
   using device = Device.cpu();
   using model = await loadModel(device, folder, { dtype: "f32", trainable: false });
+  checkPrompt(ids, { config: model.config, tokenizer, folder });
   const [answer] = await generate(model, [ids], { ...options, stopTokens: stopTokensOf(model, tokenizer.eosId) });
   return {
     text: tokenizer.decode(answer!.ids, { skipSpecialTokens: true }),

@@ -1,19 +1,25 @@
 import { createHash } from "node:crypto";
 
+import { ConfigError } from "../base/errors.js";
 import type { EncodeCounts, EncodeOptions, TokenPair, TokenSequence } from "../data/encode.js";
 import { type LoadedDataset, loadDataset } from "../data/mix.js";
+import { readModelConfig } from "../model/config.js";
 import type { TrainingRecipe } from "../recipe/schema.js";
 import { type ChatTemplate, resolveChatTemplate } from "../text/chat_template.js";
 import { Tokenizer } from "../text/tokenizer.js";
+import type { Reader } from "./check_tokens.js";
 
 /** The rows a recipe names, and what they are encoded with. */
 export interface Data extends LoadedDataset {
   readonly tokenizer: Tokenizer;
   readonly template: ChatTemplate;
+  readonly reader: Reader;
 }
 
 export async function loadData(recipe: TrainingRecipe): Promise<Data> {
-  const tokenizer = await Tokenizer.load(recipe.tokenizer_name_or_path ?? recipe.model_name_or_path);
+  const config = await readModelConfig(recipe.model_name_or_path);
+  const folder = recipe.tokenizer_name_or_path ?? recipe.model_name_or_path;
+  const tokenizer = await Tokenizer.load(folder);
   const template = resolveChatTemplate(recipe.chat_template, tokenizer);
   const { dataset_splits: splits } = recipe;
   const dataset = await loadDataset({
@@ -22,7 +28,21 @@ export async function loadData(recipe: TrainingRecipe): Promise<Data> {
     dataset_test_split: splits ? null : recipe.dataset_test_split,
     sequential: recipe.data_order === "sequential",
   });
-  return { tokenizer, template, train: dataset.train, test: recipe.do_eval ? dataset.test : [] };
+  if (recipe.do_eval && dataset.test.length === 0) throw nothingToEvaluateOn(recipe);
+  return {
+    tokenizer,
+    template,
+    reader: { config, tokenizer, folder },
+    train: dataset.train,
+    test: recipe.do_eval ? dataset.test : [],
+  };
+}
+
+function nothingToEvaluateOn(recipe: TrainingRecipe): ConfigError {
+  const [key, asked] = recipe.eval_strategy === "no" ? ["do_eval", "true"] : ["eval_strategy", recipe.eval_strategy];
+  const name = recipe.dataset_name ?? Object.keys(recipe.dataset_mixer ?? { dataset_mixture: 1 }).join(", ");
+  const cure = 'use a folder with a file for it, dataset_mixture.test_split_size, or eval_strategy: "no"';
+  return new ConfigError(key, `${asked}, but ${name} has no rows to evaluate on, expected a test split; ${cure}`);
 }
 
 export function encodeOptions(recipe: TrainingRecipe, { tokenizer, template }: Data): EncodeOptions {

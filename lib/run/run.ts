@@ -4,6 +4,7 @@ import { assert } from "../base/errors.js";
 import { writeFileAtomic } from "../base/files.js";
 import { loadModel } from "../checkpoint/load_model.js";
 import {
+  checkRunFolder,
   claimRunFolder,
   hashRun,
   listCheckpoints,
@@ -44,15 +45,19 @@ export async function* carryOut<Row>(
   const settings = settingsOf(recipe, prepared.numRows);
   const identity = identityOf(recipe, prepared);
   const hash = hashRun(identity);
-  await claimRunFolder(outputDir, identity, { overwrite: recipe.overwrite_output_dir });
+  await checkRunFolder(outputDir, identity, { overwrite: recipe.overwrite_output_dir });
   const done = goOn ? await readSummary(outputDir, hash) : undefined;
   if (done) {
     yield { kind: "finished", summary: done };
     return done;
   }
+  const isBegun = goOn && (await listCheckpoints(outputDir)).length > 0;
+  const resume = recipe.resume_from_checkpoint || isBegun;
+  const checkpoint = resume ? await resolveResume(outputDir, resume, hash) : undefined;
 
   using device = Device.cpu(recipe.threads === null ? {} : { threads: recipe.threads });
   using model = await loadModel(device, modelFolder, { dtype: "f32", trainable: true });
+  await claimRunFolder(outputDir, identity, { overwrite: recipe.overwrite_output_dir }); // what can be refused, was
   const arrived = performance.now();
   let started: Started<Row> | undefined;
   for await (const event of prepared.start(model, { outputDir, ...(signal && { signal }) })) {
@@ -72,10 +77,7 @@ export async function* carryOut<Row>(
     rowsPerSecond: prepared.kind === "dpo" ? "pairs_per_second" : "rows_per_second",
   });
   let from: Progress | undefined;
-  const isBegun = goOn && (await listCheckpoints(outputDir)).length > 0;
-  const resume = recipe.resume_from_checkpoint || isBegun;
-  if (resume) {
-    const checkpoint = await resolveResume(outputDir, resume, hash);
+  if (checkpoint) {
     from = await loadTrainingState(checkpoint.path, model, optimizer);
     await window.load(checkpoint.path);
   }

@@ -9,9 +9,9 @@ export async function answerSamples(
   { tokenizer, samplePrompts }: Pick<Prepared<unknown>, "tokenizer" | "samplePrompts">,
   recipe: TrainingRecipe,
 ): Promise<{ prompt: string; answer: string }[]> {
-  const room = model.config.maxPositionEmbeddings;
+  const { maxPositionEmbeddings: room, vocabSize } = model.config;
   const prompts = samplePrompts
-    .filter(({ ids }) => ids.length > 0 && ids.length < room)
+    .filter(({ ids }) => ids.length > 0 && ids.length < room && ids.every((id) => id < vocabSize))
     .slice(0, recipe.report_samples);
   if (!recipe.report || prompts.length === 0) return [];
   const answers = await generate(

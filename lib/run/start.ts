@@ -11,6 +11,7 @@ import type { Message } from "../text/chat_template.js";
 import { DpoTask, type ReferencedPair } from "../train/dpo.js";
 import { referencePairs } from "../train/reference.js";
 import { SftTask } from "../train/sft.js";
+import { checkTokens } from "./check_tokens.js";
 import type { RunEvent, RunSummary } from "./events.js";
 import { countFacts, type Data, encodeOptions, hashTokens, loadData } from "./load_data.js";
 import type { Prepared } from "./prepared.js";
@@ -60,7 +61,9 @@ async function prepareSft(recipe: SftRecipe): Promise<Prepared<TokenSequence>> {
     facts: [
       ...countFacts("training", encoded.sequences.length, encoded),
       ...(isCut ? [[`rows of at most ${recipe.max_length} tokens cut from them`, rows.length] as const] : []),
+      ...checkTokens("training", rows, data.reader),
       ...(test ? countFacts("evaluation", test.sequences.length, test) : []),
+      ...checkTokens("evaluation", test?.sequences ?? [], data.reader),
     ],
     numRows: rows.length,
     dataHash: hashTokens(rows),
@@ -95,7 +98,9 @@ async function prepareDpo(recipe: DpoRecipe): Promise<Prepared<ReferencedPair>> 
     template: data.template.source,
     facts: [
       ...countFacts("training", train.pairs.length, train),
+      ...checkTokens("training", train.pairs, data.reader),
       ...(test ? countFacts("evaluation", test.pairs.length, test) : []),
+      ...checkTokens("evaluation", test?.pairs ?? [], data.reader),
     ],
     numRows: train.pairs.length,
     dataHash: hashTokens(train.pairs),

@@ -1,6 +1,7 @@
-import { copyFile, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ModelError } from "../base/errors.js";
+import { writeFileAtomic } from "../base/files.js";
 import { ByteFallbackDecoder, Pipeline, SequenceDecoder } from "./library.js";
 import { type BpeModel, Merges } from "./merges.js";
 import { asTransformersReads } from "./pipeline.js";
@@ -123,9 +124,9 @@ export class Tokenizer {
 
   /** Copies the tokenizer beside a saved model; a template that was chosen for the run goes along as chat_template.jinja. */
   async saveTo(folder: string, options: { readonly chatTemplate?: string } = {}): Promise<void> {
-    for (const [path, name] of this.present) await copyFile(path, join(folder, name));
+    for (const [path, name] of this.present) await writeFileAtomic(join(folder, name), await readFile(path));
     if (options.chatTemplate !== undefined) {
-      await writeFile(join(folder, "chat_template.jinja"), options.chatTemplate);
+      await writeFileAtomic(join(folder, "chat_template.jinja"), options.chatTemplate);
     }
   }
 }
