@@ -79,6 +79,12 @@ export async function checkRunFolder(
   return false;
 }
 
+/** The hash of the run that a model's folder is the output of, or null for a model from elsewhere. */
+export async function runOf(modelFolder: string): Promise<string | null> {
+  const owner = await readRun(modelFolder);
+  return owner === undefined ? null : hashRun(owner);
+}
+
 const CURE = "name another folder, or set overwrite_output_dir: true";
 
 async function readRun(outputDir: string): Promise<RunIdentity | undefined> {

@@ -10,6 +10,7 @@ import {
   listCheckpoints,
   type RunIdentity,
   resolveResume,
+  runOf,
   saveCheckpoint,
 } from "../checkpoint/run_folder.js";
 import { saveModel } from "../checkpoint/save_model.js";
@@ -43,15 +44,15 @@ export async function* carryOut<Row>(
 ): AsyncGenerator<RunEvent, RunSummary> {
   const { output_dir: outputDir, model_name_or_path: modelFolder } = recipe;
   const settings = settingsOf(recipe, prepared.numRows);
-  const identity = identityOf(recipe, prepared);
+  const identity = identityOf(recipe, prepared, await runOf(modelFolder));
   const hash = hashRun(identity);
-  await checkRunFolder(outputDir, identity, { overwrite: recipe.overwrite_output_dir });
+  const isOwn = await checkRunFolder(outputDir, identity, { overwrite: recipe.overwrite_output_dir });
   const done = goOn ? await readSummary(outputDir, hash) : undefined;
   if (done) {
     yield { kind: "finished", summary: done };
     return done;
   }
-  const isBegun = goOn && (await listCheckpoints(outputDir)).length > 0;
+  const isBegun = goOn && isOwn && (await listCheckpoints(outputDir)).length > 0;
   const resume = recipe.resume_from_checkpoint || isBegun;
   const checkpoint = resume ? await resolveResume(outputDir, resume, hash) : undefined;
 
@@ -173,7 +174,7 @@ async function* loop<Row>(
 }
 
 /** What must not change between the parts of one run. Where it is logged and how often it is saved may. */
-function identityOf(recipe: TrainingRecipe, prepared: Prepared<unknown>): RunIdentity {
+function identityOf(recipe: TrainingRecipe, prepared: Prepared<unknown>, base: string | null): RunIdentity {
   const free = new Set([
     ...["output_dir", "overwrite_output_dir", "resume_from_checkpoint", "threads", "device", "token_budget"],
     ...["logging_strategy", "logging_steps", "logging_first_step", "eval_strategy", "eval_steps", "do_eval"],
@@ -181,5 +182,5 @@ function identityOf(recipe: TrainingRecipe, prepared: Prepared<unknown>): RunIde
     ...["report", "report_samples", "report_sample_tokens"],
   ]);
   const kept = Object.entries(recipe).filter(([key]) => !free.has(key));
-  return { task: prepared.kind, data: prepared.dataHash, ...Object.fromEntries(kept) } as RunIdentity;
+  return { task: prepared.kind, base_run: base, data: prepared.dataHash, ...Object.fromEntries(kept) } as RunIdentity;
 }

@@ -1,0 +1,234 @@
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+
+import { temporaryFolder } from "../run/collect.js";
+import { chatRows, makeModel, pairRows, writeJsonLines } from "../run/small_model.js";
+import { run } from "./command.js";
+
+const folder = temporaryFolder();
+const model = await makeModel(join(folder, "model"));
+const chats = writeJsonLines(join(folder, "chats.jsonl"), chatRows(16));
+const pairs = writeJsonLines(join(folder, "pairs.jsonl"), pairRows(16));
+
+const flags = (output: string, data: string): string[] => [
+  ...[`--model_name_or_path=${model}`, `--dataset_name=${data}`, `--output_dir=${output}`],
+  ...["--max_steps=2", "--logging_steps=1", "--report_sample_tokens=4"],
+];
+
+describe("a training run", () => {
+  test.each(["sft", "dpo"] as const)(
+    "%s --json: one object on stdout, progress on stderr, a whole folder",
+    async (kind) => {
+      const output = join(folder, kind);
+      const { code, stdout, stderr } = await run(
+        kind,
+        `recipes/${kind}.yaml`,
+        ...flags(output, kind === "sft" ? chats : pairs),
+        "--json",
+      );
+      expect(code).toBe(0);
+      expect(stdout.trim().split("\n").length).toBe(1);
+      expect(JSON.parse(stdout)).toMatchObject({
+        task: kind,
+        output_dir: output,
+        steps: 2,
+        rows: 16,
+        report: join(output, "report.md"),
+      });
+      expect(stderr).toMatch(/^device: .*\ntraining rows: 16\n/m);
+      expect(stderr).toMatch(/^step 1\/2 {2}loss [\d.]+ {2}/m);
+      expect(stderr).toMatch(/^done: 2 steps, model in .*, report in .*report\.md\n$/m);
+      const files = [
+        ...["config.json", "generation_config.json", "log.jsonl", "model.safetensors", "report.md", "run.json"],
+        ...["special_tokens_map.json", "summary.json", "tokenizer.json", "tokenizer_config.json"],
+      ];
+      expect(
+        readdirSync(output)
+          .filter((name) => !name.startsWith("reference-"))
+          .sort(),
+      ).toEqual(files);
+    },
+  );
+
+  test("without --json prints nothing on stdout; ignored keys and notes are said once", async () => {
+    const { code, stdout, stderr } = await run(
+      "sft",
+      ...flags(join(folder, "quiet"), chats),
+      "--bf16",
+      "--report_to",
+      "wandb",
+      "--report=false",
+    );
+    expect([code, stdout]).toEqual([0, ""]);
+    expect(stderr.match(/^ignored: report_to: a run's records are log.jsonl and report.md$/gm)?.length).toBe(1);
+    expect(stderr).toMatch(/^note: bf16: true: this version computes and saves float32$/m);
+  });
+
+  test("what is wrong is one line on stderr, with exit code 1 and nothing on stdout", async () => {
+    const output = join(folder, "never");
+    const { code, stdout, stderr } = await run(
+      "sft",
+      "recipes/sft.yaml",
+      ...flags(output, chats),
+      "--learning_rat=1",
+      "--json",
+    );
+    expect({ code, stdout, stderr }).toEqual({
+      code: 1,
+      stdout: "",
+      stderr: "westwind: learning_rat: unknown key, did you mean learning_rate?\n",
+    });
+    expect(existsSync(output)).toBe(false);
+    writeFileSync(join(folder, "half.jsonl"), '{"messages": [\n');
+    const bad = await run("sft", ...flags(output, join(folder, "half.jsonl")));
+    expect(bad).toMatchObject({ code: 1, stdout: "" });
+    expect(bad.stderr).toMatch(/^westwind: .*half\.jsonl:1: is not JSON: .*\n$/);
+    expect(existsSync(output)).toBe(false);
+  });
+});
+
+test.each([
+  [["frob"], "unknown command 'frob'; see westwind --help"],
+  [["feedback"], "a command is missing; see westwind --help"],
+  [["info", "--frob"], "unknown option '--frob'; see westwind --help"],
+  [["sft", "recipes/sft.yaml", "extra"], "extra: expected --key=value"],
+  [["align"], "missing required argument 'recipe'; see westwind --help"],
+  [["generate", "--prompt", "x"], "required option '--model <folder>' not specified; see westwind --help"],
+  [["generate", "--model", "m", "--prompt", "x", "--top-p=3"], "--top-p: 3, expected a number above 0 and at most 1"],
+  [["feedback", "binarize", "x", "--output=y", "--rule=z"], "--rule: z, expected one of mean, overall, best-worst"],
+])("%j is a wrong command line: exit code 2", async (args, message) => {
+  expect(await run(...args)).toEqual({ code: 2, signal: null, stdout: "", stderr: `westwind: ${message}\n` });
+});
+
+test("help and version go to stdout; without a command, help goes to stderr with exit code 2", async () => {
+  const help = await run("--help");
+  expect(help).toMatchObject({ code: 0, stderr: "" });
+  for (const name of ["sft", "dpo", "feedback", "align", "generate", "info"]) expect(help.stdout).toMatch(` ${name} `);
+  expect(await run()).toEqual({ code: 2, signal: null, stdout: "", stderr: help.stdout });
+  expect((await run("dpo", "--help")).stdout).toMatch(/^Usage: westwind dpo \[options\] \[recipe\] \[overrides...\]/);
+  const { version } = JSON.parse(readFileSync("package.json", "utf8"));
+  expect(await run("--version")).toMatchObject({ code: 0, stdout: `${version}\n` });
+});
+
+test("info tells of the machine", async () => {
+  const { code, stdout } = await run("info", "--json");
+  expect(code).toBe(0);
+  const info = JSON.parse(stdout);
+  expect(info.instructionSets).toContain("portable");
+  expect(info.cpu[0].units).toBeGreaterThan(0);
+  expect((await run("info")).stdout).toMatch(/^cpu .* threads.*\nkernels .* is used\n/);
+});
+
+test("a defect of westwind is called one, with its stack and exit code 70", async () => {
+  const saved = process.env.NODE_OPTIONS;
+  process.env.NODE_OPTIONS = `--import "data:text/javascript,JSON.stringify=()=>{throw new TypeError('boom')}"`;
+  try {
+    const { code, stdout, stderr } = await run("info", "--json");
+    expect([code, stdout]).toEqual([70, ""]);
+    expect(stderr).toMatch(
+      /^westwind: a defect of westwind, not of its input; please report it with these lines\nTypeError: boom\n {4}at /,
+    );
+  } finally {
+    if (saved === undefined) delete process.env.NODE_OPTIONS;
+    else process.env.NODE_OPTIONS = saved;
+  }
+});
+
+describe("generate", () => {
+  const ask = (...args: string[]) =>
+    run("generate", `--model=${model}`, "--prompt", "the old miller", "--max-new-tokens=8", ...args);
+
+  test("greedy answers and seeded ones repeat; another seed draws others", async () => {
+    const [greedy, again, drawn, same, other] = await Promise.all([
+      ...[ask("--temperature=0", "--json"), ask("--temperature=0", "--seed=9", "--json")],
+      ...[ask("--seed=1"), ask("--seed=1"), ask("--seed=2")],
+    ]);
+    expect(greedy!.code).toBe(0);
+    expect(JSON.parse(greedy!.stdout)).toMatchObject({ finish: "length", completion_tokens: 8 });
+    expect(again!.stdout).toBe(greedy!.stdout);
+    expect(same!.stdout).toBe(drawn!.stdout);
+    expect(other!.stdout).not.toBe(drawn!.stdout);
+  });
+
+  test("--raw goes on with the text itself, --system says something before it", async () => {
+    const prompt = async (...args: string[]) =>
+      JSON.parse((await ask("--json", ...args)).stdout).prompt_tokens as number;
+    const [chat, raw, system] = await Promise.all([prompt(), prompt("--raw"), prompt("--system", "rain falls")]);
+    expect(raw).toBeLessThan(chat);
+    expect(system).toBeGreaterThan(chat);
+  });
+
+  test("a prompt that leaves the model no room", async () => {
+    const { code, stdout, stderr } = await run("generate", `--model=${model}`, "--prompt", "old ".repeat(300));
+    expect([code, stdout]).toEqual([1, ""]);
+    expect(stderr).toMatch(/^westwind: prompt: \d+ tokens, expected fewer than max_position_embeddings, 256\n$/);
+  });
+});
+
+/** UltraFeedback's shape; the answers' scores differ by one each. */
+function scoredRows(count: number): unknown[] {
+  return pairRows(count).map(({ prompt, chosen, rejected }, i) => ({
+    instruction: prompt,
+    completions: [chosen, rejected].map((messages, rank) => ({
+      model: `writer-${rank}`,
+      response: (messages[1] as { content: string }).content,
+      annotations: { helpfulness: { Rating: String(i === 0 ? 3 : 4 - rank) } },
+    })),
+  }));
+}
+
+test("feedback binarize writes pairs and counts what it dropped", async () => {
+  const input = writeJsonLines(join(folder, "scored.jsonl"), scoredRows(6));
+  const output = join(folder, "made", "pairs.jsonl");
+  const { code, stdout, stderr } = await run("feedback", "binarize", input, `--output=${output}`, "--seed=3", "--json");
+  expect(code).toBe(0);
+  expect(JSON.parse(stdout)).toMatchObject({ pairs: 5 }); // the first row is a tie
+  expect(stderr).toMatch(/^pairs in .*pairs\.jsonl$/m);
+  const lines = readFileSync(output, "utf8").trim().split("\n");
+  expect(lines.length).toBe(5);
+  expect(JSON.parse(lines[0]!).chosen_model).toBe("writer-0");
+
+  writeFileSync(input, '{"instruction": 3}\n');
+  const refused = await run("feedback", "binarize", input, `--output=${output}`);
+  expect(refused).toMatchObject({ code: 1, stdout: "" });
+  expect(refused.stderr).toMatch(/scored\.jsonl:1: instruction/);
+  expect(readFileSync(output, "utf8").trim().split("\n")).toEqual(lines); // as it was
+});
+
+describe("align", () => {
+  const recipe = join(folder, "align.yaml");
+  const output = join(folder, "aligned");
+  const files = ["sft", "dpo"].map((stage) => join(output, stage, "model.safetensors"));
+  const times = () => files.map((file) => statSync(file).mtimeMs);
+
+  test("carries out three stages, and passes over what is done the next time", async () => {
+    const scored = writeJsonLines(join(folder, "feedback.jsonl"), scoredRows(12));
+    writeFileSync(
+      recipe,
+      `model_name_or_path: ${model}\noutput_dir: ${output}\nmax_steps: 3\nreport: false\nlearning_rate: 1.0e-3\nsave_steps: 2\n` +
+        `sft:\n  dataset_name: ${chats}\nfeedback:\n  input: ${scored}\ndpo:\n  beta: 0.2\n`,
+    );
+    const first = await run("align", recipe, "--json");
+    expect(first).toMatchObject({ code: 0, signal: null });
+    expect(first.stderr.match(/^== \w+$/gm)).toEqual(["== sft", "== feedback", "== dpo"]);
+    const results = JSON.parse(first.stdout);
+    expect(Object.keys(results)).toEqual(["sft", "feedback", "dpo"]);
+    expect(results).toMatchObject({ sft: { steps: 3 }, feedback: { pairs: 11 }, dpo: { steps: 3, rows: 11 } });
+
+    const before = times();
+    const second = await run("align", recipe, "--json");
+    expect(second.code).toBe(0);
+    expect(JSON.parse(second.stdout)).toEqual(results);
+    expect(second.stderr).not.toMatch(/^step /m);
+    expect(times()).toEqual(before);
+  });
+
+  test("a stage that starts from another model than before is another run", async () => {
+    const changed = await run("align", recipe, "--sft.learning_rate=2e-3", "--sft.overwrite_output_dir");
+    expect(changed.code).toBe(1);
+    expect(changed.stderr).toMatch(
+      /^westwind: output_dir: .*dpo belongs to another run: base_run was "\w+", now "\w+"; /m,
+    );
+  });
+});
