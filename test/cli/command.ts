@@ -10,10 +10,14 @@ export interface Outcome {
   readonly stderr: string;
 }
 
-/** Starts the command line of dist/, which is brought up to date first. */
-export function westwind(args: readonly string[]): { process: ChildProcess; outcome: Promise<Outcome> } {
+/** Starts the command line of dist/, which is brought up to date first; `launcher` is a command that starts another. */
+export function westwind(
+  args: readonly string[],
+  launcher: readonly string[] = [],
+): { process: ChildProcess; outcome: Promise<Outcome> } {
   refresh();
-  const child = spawn(process.execPath, ["dist/cli/main.js", ...args], { stdio: ["ignore", "pipe", "pipe"] });
+  const [program, ...rest] = [...launcher, process.execPath, "dist/cli/main.js", ...args];
+  const child = spawn(program!, rest, { stdio: ["ignore", "pipe", "pipe"] });
   const text = { stdout: "", stderr: "" };
   for (const name of ["stdout", "stderr"] as const) child[name].on("data", (data) => (text[name] += data));
   const outcome = new Promise<Outcome>((resolve) => {
