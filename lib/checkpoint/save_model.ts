@@ -1,12 +1,13 @@
+import { readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { writeFileAtomic } from "../base/files.js";
+import { writeFileAtomic, writeFolderAtomic } from "../base/files.js";
 import { cast } from "../kernels/cast.js";
 import { toConfigJson } from "../model/config.js";
 import type { Llama } from "../model/llama.js";
 import { Arena } from "../tensor/arena.js";
 import type { AnyTensor } from "../tensor/tensor.js";
 import type { TensorEntry } from "./safetensors_write.js";
-import { writeWeights } from "./weights_index.js";
+import { isWeightsFile, removeOtherWeights, writeWeights } from "./weights_index.js";
 
 export interface SaveModelOptions {
   /** What the weights are stored as; default the model's own dtype. */
@@ -25,6 +26,19 @@ export async function saveModel(model: Llama, folder: string, options: SaveModel
     toConfigJson(model.config, dtype === "f32" ? "float32" : "bfloat16"),
   );
   await writeWeights(folder, modelEntries(model, dtype));
+}
+
+/**
+ * Puts a model's whole folder, weights, configs and tokenizer, among the other files of `folder`. `build` fills a hidden
+ * folder in it; only when that is complete are its files moved out, the weights last. Throws FileError.
+ */
+export async function saveAmong(folder: string, build: (temporaryFolder: string) => Promise<void>): Promise<void> {
+  const hidden = join(folder, ".model");
+  await writeFolderAtomic(hidden, build, { replace: true });
+  const names = (await readdir(hidden)).sort((a, b) => Number(isWeightsFile(a)) - Number(isWeightsFile(b)));
+  for (const name of names) await rename(join(hidden, name), join(folder, name));
+  await removeOtherWeights(folder, names);
+  await rm(hidden, { recursive: true });
 }
 
 function modelEntries({ parameters }: Llama, dtype: "f32" | "bf16"): TensorEntry[] {

@@ -135,9 +135,13 @@ export async function writeWeights(
   return written;
 }
 
-async function removeOtherWeights(folder: string, kept: readonly string[]): Promise<void> {
+/** Whether a file holds weights, all or a shard of them, or is the index of the shards. */
+export const isWeightsFile = (name: string): boolean =>
+  name === SINGLE_FILE || name === INDEX_FILE || /^model-\d{5}-of-\d{5}\.safetensors$/.test(name);
+
+/** Deletes the weights of an earlier save, which would otherwise be taken for a part of this one. */
+export async function removeOtherWeights(folder: string, kept: readonly string[]): Promise<void> {
   for (const name of await readdir(folder)) {
-    const isWeights = name === SINGLE_FILE || name === INDEX_FILE || /^model-\d{5}-of-\d{5}\.safetensors$/.test(name);
-    if (isWeights && !kept.includes(name)) await rm(join(folder, name));
+    if (isWeightsFile(name) && !kept.includes(name)) await rm(join(folder, name));
   }
 }

@@ -13,7 +13,7 @@ import {
   runOf,
   saveCheckpoint,
 } from "../checkpoint/run_folder.js";
-import { saveModel } from "../checkpoint/save_model.js";
+import { saveAmong, saveModel } from "../checkpoint/save_model.js";
 import { loadTrainingState, type Progress, saveTrainingState } from "../checkpoint/training_state.js";
 import { AdamW } from "../optim/adamw.js";
 import type { TrainingRecipe } from "../recipe/schema.js";
@@ -115,7 +115,7 @@ export async function* carryOut<Row>(
   }
 
   const trainSeconds = (performance.now() - begun) / 1000;
-  await saveWhole(outputDir);
+  await saveAmong(outputDir, saveWhole);
   const after = await answerSamples(model, prepared, recipe);
   const summary = summarise(recipe, prepared, steps, log, { trainSeconds, referenceSeconds });
   log.append(endRecord(summary));

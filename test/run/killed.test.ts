@@ -79,7 +79,7 @@ test("Ctrl-C saves a checkpoint, says so and exits with 130; the run goes on fro
 
 // A limit on the size of files stands for a full disk: the weights fit, the optimiser's moments do not.
 test.skipIf(process.platform === "win32")(
-  "a checkpoint that cannot be written is an error, and the one before stays",
+  "what cannot be written is an error that leaves nothing of it, and the checkpoint before stays",
   async () => {
     const [full, whole] = [join(folder, "full"), join(folder, "not-full")];
     const args = (output: string, steps = "--save_steps=10") => [...flags("sft", output, 20), steps];
@@ -93,6 +93,12 @@ test.skipIf(process.platform === "win32")(
     expect(stderr).toMatch(
       /\nwestwind: .*checkpoint-15\/optimizer.safetensors: cannot be written: larger than the system lets a file be; nothing was changed\n$/,
     );
+    expect(readdirSync(full).sort()).toEqual(["checkpoint-10", "log.jsonl", "run.json"]);
+
+    const last = await westwind([...again, "--save_strategy=no"], ["bash", "-c", command.replace("300", "150")])
+      .outcome;
+    expect(last.code).toBe(1);
+    expect(last.stderr).toMatch(/\nwestwind: .*\.model\/model.safetensors: cannot be written: larger than the system /);
     expect(readdirSync(full).sort()).toEqual(["checkpoint-10", "log.jsonl", "run.json"]);
 
     expect((await westwind([...args(full), "--resume_from_checkpoint=true"]).outcome).code).toBe(0);
