@@ -1,6 +1,6 @@
 import { join } from "node:path";
 
-import { assert } from "../base/errors.js";
+import { AbortedError, assert } from "../base/errors.js";
 import { writeFileAtomic } from "../base/files.js";
 import { loadModel } from "../checkpoint/load_model.js";
 import {
@@ -43,6 +43,7 @@ export async function* carryOut<Row>(
   { signal, continue: goOn = false }: RunOptions,
 ): AsyncGenerator<RunEvent, RunSummary> {
   const { output_dir: outputDir, model_name_or_path: modelFolder } = recipe;
+  if (signal?.aborted) throw new AbortedError(0, "stopped before the first step; nothing was saved");
   const settings = settingsOf(recipe, prepared.numRows);
   const identity = identityOf(recipe, prepared, await runOf(modelFolder));
   const hash = hashRun(identity);

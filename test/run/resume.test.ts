@@ -11,6 +11,8 @@ const model = await makeModel(join(folder, "model"));
 const chats = writeJsonLines(join(folder, "chats.jsonl"), chatRows(50));
 const pairs = writeJsonLines(join(folder, "pairs.jsonl"), pairRows(36));
 
+const many = writeJsonLines(join(folder, "many.jsonl"), pairRows(130)); // the reference's numbers take several rounds
+
 const COMMON: Keys = { model_name_or_path: model, learning_rate: 1e-3, max_steps: 20, save_steps: 10, threads: 1 };
 
 /** An epoch of SFT is 8 steps, the last of them short; of DPO 9. Both are shuffled. */
@@ -142,11 +144,25 @@ describe("what is kept", () => {
     expect(sameBytes(output, whole, ["model.safetensors"])).toEqual([]);
   });
 
-  test("a signal that was raised before ends the run before it begins", async () => {
-    const output = join(folder, "never");
-    const stopped = carryThrough("dpo", { ...RUNS.dpo, output_dir: output }, { signal: AbortSignal.abort() });
-    expect(await refusal(stopped)).toBe("AbortedError: stopped before the first step; nothing was saved");
-  });
+  test.each(["before the run", "while the reference is computed"])(
+    "a signal raised %s ends it before a step",
+    async (when) => {
+      const output = join(folder, when);
+      const controller = new AbortController();
+      if (when === "before the run") controller.abort();
+      const stopped = (async () => {
+        for await (const event of start(
+          "dpo",
+          { ...RUNS.dpo, dataset_name: many, output_dir: output },
+          { signal: controller.signal },
+        )) {
+          if (event.kind === "reference") controller.abort();
+        }
+      })();
+      expect(await refusal(stopped)).toBe("AbortedError: stopped before the first step; nothing was saved");
+      expect(existsSync(join(output, "log.jsonl"))).toBe(false);
+    },
+  );
 
   test("a finished run is not repeated by one that goes on", async () => {
     const output = join(folder, "limited");
