@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import ts from "typescript";
 
@@ -45,6 +45,7 @@ function refresh(): void {
     const partial = `${target}.${process.pid}`; // another test file may do the same
     writeFileSync(partial, outputText);
     renameSync(partial, target);
+    for (const name of ["dist/.built", "dist/tsconfig.tsbuildinfo"]) rmSync(name, { force: true }); // the next build is whole
   }
   isFresh = true;
 }
