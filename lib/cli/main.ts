@@ -1,69 +1,10 @@
 #!/usr/bin/env node
-import { createRequire } from "node:module";
-import { Command, CommanderError } from "commander";
-
-import { AbortedError, UsageError, WestwindError } from "../index.js";
-import { addAlign } from "./align.js";
-import { addFeedback } from "./feedback.js";
-import { addGenerate } from "./generate.js";
-import { addInfo } from "./info.js";
-import { addQuickstart } from "./quickstart.js";
-import { addTraining } from "./training.js";
-
-const EXIT_USAGE = 2;
-const EXIT_DEFECT = 70; // EX_SOFTWARE of sysexits.h
-const EXIT_INTERRUPTED = 130; // 128 + SIGINT, as shells count it
-
-function program(): Command {
-  const westwind = new Command("westwind")
-    .description("Aligns language models by the Zephyr recipe: dSFT, preference pairs from AI feedback, dDPO.")
-    .version(createRequire(import.meta.url)("../../package.json").version)
-    .exitOverride()
-    .configureOutput({ writeErr: () => {} }); // errors are shown once, below
-  addTraining(westwind);
-  addFeedback(westwind);
-  addAlign(westwind);
-  addGenerate(westwind);
-  addInfo(westwind);
-  addQuickstart(westwind);
-  return westwind;
+try {
+  const { main } = await import("./program.js"); // which loads the native addon: it may be missing
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code !== "ERR_NO_ADDON") throw error;
+  process.stderr.write(`westwind: ${message}\n`);
+  process.exitCode = 1;
 }
-
-/**
- * Runs one command line and returns the exit code: 0, 1 for what went wrong, 2 for a wrong command line, 70 for a defect
- * of westwind, 130 for Ctrl-C.
- */
-async function main(args: readonly string[]): Promise<number> {
-  const westwind = program();
-  try {
-    if (args.length === 0) {
-      process.stderr.write(westwind.helpInformation());
-      return EXIT_USAGE;
-    }
-    await westwind.parseAsync(args, { from: "user" });
-    return 0;
-  } catch (error) {
-    if (error instanceof CommanderError) {
-      if (error.exitCode === 0) return 0; // --help, --version
-      const fact =
-        error.code === "commander.help" ? "a command is missing" : error.message.replace(/^error: |\.$/g, "");
-      process.stderr.write(`westwind: ${fact}; see westwind --help\n`);
-      return EXIT_USAGE;
-    }
-    if (error instanceof AbortedError || (error instanceof Error && error.name === "AbortError")) {
-      process.stderr.write(`westwind: ${error.message}\n`);
-      return EXIT_INTERRUPTED;
-    }
-    if (!(error instanceof WestwindError)) {
-      const stack = error instanceof Error ? error.stack : String(error);
-      process.stderr.write(
-        `westwind: a defect of westwind, not of its input; please report it with these lines\n${stack}\n`,
-      );
-      return EXIT_DEFECT;
-    }
-    process.stderr.write(`westwind: ${error.message}\n`);
-    return error instanceof UsageError ? EXIT_USAGE : 1;
-  }
-}
-
-process.exitCode = await main(process.argv.slice(2));

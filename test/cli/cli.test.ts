@@ -120,19 +120,33 @@ test("info tells of the machine", async () => {
   expect((await run("info")).stdout).toMatch(/^cpu .* threads.*\nkernels .* is used\n/);
 });
 
-test("a defect of westwind is called one, with its stack and exit code 70", async () => {
-  const saved = process.env.NODE_OPTIONS;
-  process.env.NODE_OPTIONS = `--import "data:text/javascript,JSON.stringify=()=>{throw new TypeError('boom')}"`;
+/** Runs with a variable of the environment set. */
+async function runWith(name: string, value: string, ...args: string[]) {
+  const saved = process.env[name];
+  process.env[name] = value;
   try {
-    const { code, stdout, stderr } = await run("info", "--json");
-    expect([code, stdout]).toEqual([70, ""]);
-    expect(stderr).toMatch(
-      /^westwind: a defect of westwind, not of its input; please report it with these lines\nTypeError: boom\n {4}at /,
-    );
+    return await run(...args);
   } finally {
-    if (saved === undefined) delete process.env.NODE_OPTIONS;
-    else process.env.NODE_OPTIONS = saved;
+    if (saved === undefined) delete process.env[name];
+    else process.env[name] = saved;
   }
+}
+
+test("a defect of westwind is called one, with its stack and exit code 70", async () => {
+  const saboteur = `--import "data:text/javascript,JSON.stringify=()=>{throw new TypeError('boom')}"`;
+  const { code, stdout, stderr } = await runWith("NODE_OPTIONS", saboteur, "info", "--json");
+  expect([code, stdout]).toEqual([70, ""]);
+  expect(stderr).toMatch(
+    /^westwind: a defect of westwind, not of its input; please report it with these lines\nTypeError: boom\n {4}at /,
+  );
+});
+
+test("a missing addon is one line with the cure", async () => {
+  const { code, stdout, stderr } = await runWith("WESTWIND_ADDON", "/none.node", "info");
+  expect([code, stdout]).toEqual([1, ""]);
+  expect(stderr).toMatch(
+    /^westwind: the native addon did not load from \/none.node: .*; build it with `npx westwind-build` .*\n$/,
+  );
 });
 
 describe("generate", () => {
