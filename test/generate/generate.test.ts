@@ -71,7 +71,7 @@ test("top-p keeps the fewest tokens that hold the share, and temperature sharpen
     return seen.map((n) => n / 4000);
   };
   const all = counts({ temperature: 1, topP: 1 });
-  [0.5, 0.3, 0.15, 0.05].forEach((p, i) => expect(Math.abs(all[i]! - p)).toBeLessThan(0.03));
+  for (const [i, p] of [0.5, 0.3, 0.15, 0.05].entries()) expect(Math.abs(all[i]! - p)).toBeLessThan(0.03);
   const nucleus = counts({ temperature: 1, topP: 0.75 });
   expect(nucleus.slice(2)).toEqual([0, 0]);
   expect(Math.abs(nucleus[0]! - 5 / 8)).toBeLessThan(0.03);
