@@ -1,0 +1,255 @@
+#include "native/cuda/cuda_stream.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "native/cuda/convert.h"
+#include "native/kernels/backend.h"
+
+namespace ww::cuda {
+
+namespace {
+
+constexpr int64_t kAlignment = 256;
+constexpr int64_t kChunk = 16 << 20;  // bytes of one copy of an upload
+
+// Two blocks of kChunk: one is filled while the other is copied.
+constexpr int64_t kMostPinned = 4 * kChunk;
+
+std::string gib(size_t bytes) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.2f GiB", static_cast<double>(bytes) / (1 << 30));
+  return text;
+}
+
+int64_t file_dtype_bytes(FileDType dtype) { return dtype == FileDType::f32 || dtype == FileDType::i32 ? 4 : 2; }
+
+bool is_same(DType to, FileDType from) {
+  return (to == DType::f32 && from == FileDType::f32) || (to == DType::bf16 && from == FileDType::bf16) ||
+         (to == DType::i32 && from == FileDType::i32);
+}
+
+}  // namespace
+
+void check(cudaError_t status, const char* what) {
+  if (status == cudaSuccess) return;
+  throw Error(status == cudaErrorMemoryAllocation ? ErrorCode::out_of_memory : ErrorCode::cuda,
+              std::string(what) + ": " + cudaGetErrorString(status));
+}
+
+CudaStream::CudaStream(int ordinal) : Stream(DeviceKind::cuda), ordinal_(ordinal) {
+  activate();
+  const auto attribute = [&](cudaDeviceAttr which) {
+    int value = 0;
+    check(cudaDeviceGetAttribute(&value, which, ordinal), "cuda: device attributes");
+    return value;
+  };
+  limits_.compute_capability =
+      10 * attribute(cudaDevAttrComputeCapabilityMajor) + attribute(cudaDevAttrComputeCapabilityMinor);
+  limits_.multiprocessors = attribute(cudaDevAttrMultiProcessorCount);
+  limits_.shared_bytes_per_block = attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin);
+
+  // The pool keeps what is released: a step that repeats asks the driver for nothing.
+  cudaMemPool_t pool;
+  check(cudaDeviceGetDefaultMemPool(&pool, ordinal), "cuda: memory pool");
+  uint64_t keep = UINT64_MAX;
+  check(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &keep), "cuda: memory pool");
+
+  check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cuda: stream");
+  check(cudaMallocAsync(reinterpret_cast<void**>(&device_fault_), sizeof(Fault), stream_), "cuda: fault record");
+  check(cudaMemsetAsync(device_fault_, 0, sizeof(Fault), stream_), "cuda: fault record");
+  check(cudaMallocHost(reinterpret_cast<void**>(&host_fault_), sizeof(Fault)), "cuda: fault record");
+  std::memset(host_fault_, 0, sizeof(Fault));
+  thread_ = std::thread([this] { loop(); });
+}
+
+CudaStream::~CudaStream() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  wake_.notify_one();
+  thread_.join();
+  cudaSetDevice(ordinal_);
+  cudaStreamSynchronize(stream_);
+  if (scratch_ != nullptr) cudaFreeAsync(scratch_, stream_);
+  cudaFreeAsync(device_fault_, stream_);
+  for (const Pinned& pinned : pinned_) cudaFreeHost(pinned.memory);
+  for (const cudaEvent_t event : events_) cudaEventDestroy(event);
+  cudaFreeHost(host_fault_);
+  cudaStreamDestroy(stream_);
+}
+
+void CudaStream::activate() const { check(cudaSetDevice(ordinal_), "cuda: choosing the device"); }
+
+void CudaStream::begin(const char* kernel) {
+  activate();
+  kernels_.push_back(kernel);
+}
+
+void* CudaStream::allocate(int64_t bytes) {
+  activate();
+  void* memory = nullptr;
+  const cudaError_t status = cudaMallocAsync(&memory, static_cast<size_t>(std::max<int64_t>(bytes, 1)), stream_);
+  if (status == cudaErrorMemoryAllocation) {
+    cudaGetLastError();  // clears it
+    size_t free = 0, total = 0;
+    cudaMemGetInfo(&free, &total);
+    throw Error(ErrorCode::out_of_memory, "cuda:" + std::to_string(ordinal_) + ": " + gib(bytes) + " asked for, " +
+                                              gib(free) + " of " + gib(total) + " free");
+  }
+  check(status, "cuda: allocation");
+  return memory;
+}
+
+void CudaStream::release(void* memory, int64_t) {
+  activate();
+  cudaFreeAsync(memory, stream_);
+}
+
+void* CudaStream::scratch(int64_t bytes) {
+  if (bytes <= scratch_bytes_) return scratch_;
+  if (scratch_ != nullptr) release(std::exchange(scratch_, nullptr), scratch_bytes_);
+  scratch_bytes_ = 0;
+  scratch_ = allocate(bytes);
+  scratch_bytes_ = bytes;
+  return scratch_;
+}
+
+CudaStream::Pinned CudaStream::take_pinned(int64_t bytes) {
+  std::unique_lock lock(mutex_);
+  const auto fits = std::find_if(pinned_.begin(), pinned_.end(), [&](const Pinned& p) { return p.bytes >= bytes; });
+  if (fits != pinned_.end()) {
+    const Pinned pinned = *fits;
+    pinned_.erase(fits);
+    return pinned;
+  }
+  lock.unlock();
+  Pinned pinned{nullptr, std::max<int64_t>((bytes + 4095) / 4096 * 4096, 1 << 16)};
+  check(cudaMallocHost(&pinned.memory, pinned.bytes), "cuda: pinned host memory");
+  return pinned;
+}
+
+void CudaStream::give_back(Pinned pinned) {
+  const std::lock_guard lock(mutex_);
+  int64_t kept = 0;
+  for (const Pinned& other : pinned_) kept += other.bytes;
+  if (kept + pinned.bytes > kMostPinned) {
+    cudaFreeHost(pinned.memory);
+    return;
+  }
+  pinned_.insert(std::upper_bound(pinned_.begin(), pinned_.end(), pinned,
+                                  [](const Pinned& a, const Pinned& b) { return a.bytes < b.bytes; }),
+                 pinned);
+}
+
+void CudaStream::upload(const Tensor& to, const void* from, FileDType dtype, std::shared_ptr<const void>) {
+  activate();
+  const bool same = is_same(to.dtype, dtype);
+  if (!same && (to.dtype == DType::i32 || dtype == FileDType::i32)) {
+    throw Error(ErrorCode::value, to.dtype == DType::i32 ? "only integers can fill an i32 tensor"
+                                                         : "integers cannot fill a tensor of floating-point numbers");
+  }
+  const int64_t from_bytes = file_dtype_bytes(dtype), elements = kChunk / from_bytes;
+  for (int64_t first = 0; first < to.size(); first += elements) {
+    const int64_t count = std::min(elements, to.size() - first);
+    const Pinned pinned = take_pinned(count * from_bytes);
+    std::memcpy(pinned.memory, static_cast<const char*>(from) + first * from_bytes, count * from_bytes);
+    char* const target = static_cast<char*>(to.data) + first * dtype_bytes(to.dtype);
+    void* const arrival = same ? target : scratch(kChunk);
+    check(cudaMemcpyAsync(arrival, pinned.memory, count * from_bytes, cudaMemcpyHostToDevice, stream_), "cuda: upload");
+    if (!same) convert(*this, target, to.dtype, arrival, dtype, count);
+    when_done([this, pinned](const Failure*) { give_back(pinned); });
+    if (count == elements) {  // a long upload goes no faster than its copies
+      check(cudaStreamSynchronize(stream_), "cuda: upload");
+    }
+  }
+}
+
+void CudaStream::download(const Tensor& from, void* to) {
+  activate();
+  const int64_t bytes = from.bytes();
+  const Pinned pinned = take_pinned(bytes);
+  check(cudaMemcpyAsync(pinned.memory, from.data, bytes, cudaMemcpyDeviceToHost, stream_), "cuda: download");
+  when_done([=, this](const Failure* failure) {
+    if (failure == nullptr) std::memcpy(to, pinned.memory, bytes);
+    give_back(pinned);
+  });
+}
+
+void CudaStream::notify(std::function<void(const Failure*)> reached) {
+  activate();
+  check(cudaMemcpyAsync(host_fault_, device_fault_, sizeof(Fault), cudaMemcpyDeviceToHost, stream_), "cuda: notify");
+  when_done(std::move(reached));
+}
+
+void CudaStream::when_done(std::function<void(const Failure*)> then) {
+  cudaEvent_t event = nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!events_.empty()) {
+      event = events_.back();
+      events_.pop_back();
+    }
+  }
+  if (event == nullptr) check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cuda: event");
+  check(cudaEventRecord(event, stream_), "cuda: event");
+  {
+    const std::lock_guard lock(mutex_);
+    waiting_.push_back({event, std::move(then), std::exchange(kernels_, {})});
+  }
+  wake_.notify_one();
+}
+
+void CudaStream::loop() {
+  cudaSetDevice(ordinal_);
+  std::vector<Waiting> batch;
+  for (;;) {
+    {
+      std::unique_lock lock(mutex_);
+      wake_.wait(lock, [this] { return stop_ || !waiting_.empty(); });
+      if (waiting_.empty()) return;
+      batch.swap(waiting_);
+    }
+    for (Waiting& waiting : batch) {
+      const cudaError_t status = cudaEventSynchronize(waiting.event);
+      if (!failure_ && status != cudaSuccess) failure_ = failed(status, waiting.kernels);
+      if (!failure_ && host_fault_->kernel != nullptr) {
+        const Fault& fault = *host_fault_;
+        const std::string name = fault.name;
+        failure_ = {ErrorCode::value, std::string(fault.kernel) + ": " + name + "[" + std::to_string(fault.index) +
+                                          "] = " + std::to_string(fault.value) + ", expected 0 <= " + name + " < " +
+                                          std::to_string(fault.bound)};
+      }
+      waiting.then(failure_ ? &*failure_ : nullptr);
+      const std::lock_guard lock(mutex_);
+      events_.push_back(waiting.event);
+    }
+    batch.clear();
+  }
+}
+
+Failure CudaStream::failed(cudaError_t status, const std::vector<const char*>& kernels) const {
+  std::string names;
+  for (const char* kernel : kernels) {
+    if (names.find(kernel) != std::string::npos) continue;
+    names += (names.empty() ? "" : ", ") + std::string(kernel);
+  }
+  return {ErrorCode::cuda, "cuda:" + std::to_string(ordinal_) + ": " + cudaGetErrorString(status) +
+                               (names.empty() ? "" : "; one of the kernels since the last wait: " + names)};
+}
+
+std::unique_ptr<Stream> make_stream(int ordinal) {
+  const std::string missing = missing_reason();
+  if (!missing.empty()) throw Error(ErrorCode::device, "cuda: " + missing);
+  int count = 0;
+  check(cudaGetDeviceCount(&count), "cuda: devices");
+  if (ordinal < 0 || ordinal >= count) {
+    throw Error(ErrorCode::device, "cuda:" + std::to_string(ordinal) + ": this machine has " + std::to_string(count) +
+                                       " (cuda:0 to cuda:" + std::to_string(count - 1) + ")");
+  }
+  return std::make_unique<CudaStream>(ordinal);
+}
+
+}  // namespace ww::cuda

@@ -1,0 +1,93 @@
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "native/core/stream.h"
+
+namespace ww::cuda {
+
+// Throws ww::Error (cuda, or out_of_memory) unless `status` is success.
+void check(cudaError_t status, const char* what);
+
+// What kernels choose their tiles by.
+struct DeviceLimits {
+  int compute_capability = 0;  // 90 for 9.0
+  int multiprocessors = 0;
+  int shared_bytes_per_block = 0;  // the most a launch may ask for
+};
+
+// The first bad index that a kernel met: written by check_indices on the device, read with every notification.
+struct Fault {
+  const char* kernel;
+  const char* name;
+  int64_t index, value, bound;
+};
+
+// A CUDA stream. Work is launched by the calling thread and runs in order; a thread of its own waits for events, so
+// that reads and notifications never hold up the caller. After the first failure everything that waits fails.
+class CudaStream : public Stream {
+ public:
+  explicit CudaStream(int ordinal);
+  ~CudaStream() override;
+
+  cudaStream_t handle() const { return stream_; }
+  const DeviceLimits& limits() const { return limits_; }
+  Fault* fault() const { return device_fault_; }
+
+  // Before each launch: makes the device current and notes the kernel's name for errors that come later.
+  void begin(const char* kernel);
+
+  // Memory for the kernels that one run() launches; whatever was there is gone. A second call within one run() takes
+  // the same memory, so ask once and divide. 256-byte aligned.
+  void* scratch(int64_t bytes);
+
+  void* allocate(int64_t bytes) override;
+  void release(void* memory, int64_t bytes) override;
+  void upload(const Tensor& to, const void* from, FileDType dtype, std::shared_ptr<const void> owner) override;
+  void download(const Tensor& from, void* to) override;
+  void notify(std::function<void(const Failure*)> reached) override;
+
+ private:
+  // Host memory that the device copies from and to. Blocks go round: taken, waited for, given back.
+  struct Pinned {
+    void* memory = nullptr;
+    int64_t bytes = 0;
+  };
+  struct Waiting {
+    cudaEvent_t event;
+    std::function<void(const Failure*)> then;
+    std::vector<const char*> kernels;  // launched since the wait before
+  };
+
+  void activate() const;
+  Pinned take_pinned(int64_t bytes);
+  void give_back(Pinned pinned);
+  void when_done(std::function<void(const Failure*)> then);
+  void loop();
+  Failure failed(cudaError_t status, const std::vector<const char*>& kernels) const;
+
+  const int ordinal_;
+  DeviceLimits limits_;
+  cudaStream_t stream_ = nullptr;
+  void* scratch_ = nullptr;
+  int64_t scratch_bytes_ = 0;
+  Fault *device_fault_ = nullptr, *host_fault_ = nullptr;
+  std::vector<const char*> kernels_;
+
+  std::mutex mutex_;
+  std::condition_variable wake_, returned_;
+  std::vector<Pinned> pinned_;
+  std::vector<cudaEvent_t> events_;
+  std::vector<Waiting> waiting_;
+  std::optional<Failure> failure_;  // of the waiting thread
+  bool stop_ = false;
+  std::thread thread_;  // last: it runs loop() on all of the above
+};
+
+}  // namespace ww::cuda
