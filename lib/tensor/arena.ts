@@ -11,6 +11,7 @@ const forgotten = new FinalizationRegistry((handle: number) => native.disposeAre
  */
 export class Arena implements Disposable {
   private readonly handle: number;
+  private child: Arena | undefined;
 
   /** Takes `bytes` from the device at once, and more when they are needed. */
   constructor(
@@ -33,8 +34,15 @@ export class Arena implements Disposable {
     return tensor;
   }
 
+  /** Memory of its own for what does not outlive a part of the work, such as a layer: its owner resets it there. */
+  get passing(): Arena {
+    this.child ??= new Arena(this.device);
+    return this.child;
+  }
+
   /** Ends every tensor of this arena; using one is an error from here on. Work already enqueued is not disturbed. */
   reset(): void {
+    this.child?.reset();
     native.resetArena(this.handle);
   }
 
@@ -44,6 +52,7 @@ export class Arena implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.child?.[Symbol.dispose]();
     forgotten.unregister(this);
     native.disposeArena(this.handle);
   }
