@@ -68,7 +68,7 @@ describe.each(FOLDERS)("%s", (name) => {
   test.each([1, 4096])("SFT's loss and gradients, packed to %i tokens", async (tokenBudget) => {
     using device = Device.cpu();
     using model = await loadModel(device, folder, { dtype: "f32", trainable: true });
-    using task = new SftTask(model, tokenBudget);
+    using task = new SftTask(model, { tokenBudget });
     const rows = golden.sequences.map(sequence);
     expect(task.count(rows)).toBe(golden.sft.tokens);
 
@@ -105,7 +105,7 @@ describe.each(FOLDERS)("%s", (name) => {
 test("micro-batches of different rows add up to the gradient of all of them", async () => {
   using device = Device.cpu();
   using model = await loadModel(device, "test/golden/tiny-llama", { dtype: "f32", trainable: true });
-  using task = new SftTask(model, 4096);
+  using task = new SftTask(model, { tokenBudget: 4096 });
   const rows = [
     [1, 5, 9, 13],
     [1, 2],
