@@ -23,7 +23,7 @@ __global__ void rms_norm_forward_kernel(const T* x, const T* weight, T* y, float
   y += blockIdx.x * C;
   const int64_t packs = C / kSize;
 
-  Pack<T, kSize> kept[kForwardKept];
+  Pack<T, kSize> kept[kForwardKept] = {};
   float sum = 0.0f;
 #pragma unroll
   for (int i = 0; i < kForwardKept; ++i) {
@@ -32,7 +32,6 @@ __global__ void rms_norm_forward_kernel(const T* x, const T* weight, T* y, float
   }
 #pragma unroll
   for (int i = 0; i < kForwardKept; ++i) {
-    if (threadIdx.x + int64_t(i) * blockDim.x >= packs) continue;
     for (int k = 0; k < kSize; ++k) sum += float(kept[i][k]) * float(kept[i][k]);
   }
   const int64_t rest = threadIdx.x + int64_t(kForwardKept) * blockDim.x;
@@ -74,7 +73,8 @@ __global__ void rms_norm_backward_kernel(const T* dy, const T* x, const T* weigh
     const T *dys = dy + row * C, *xs = x + row * C, *drs = dresidual + row * C;
     T* const dxs = dx + row * C;
     const float scale = rstd[row];
-    Pack<T, kSize> dy_kept[kBackwardKept], x_kept[kBackwardKept], dr_kept[kBackwardKept], w_kept[kBackwardKept];
+    Pack<T, kSize> dy_kept[kBackwardKept] = {}, x_kept[kBackwardKept] = {}, dr_kept[kBackwardKept] = {},
+                   w_kept[kBackwardKept] = {};
 #pragma unroll
     for (int i = 0; i < kBackwardKept; ++i) {
       const int64_t p = threadIdx.x + int64_t(i) * blockDim.x;
@@ -87,7 +87,6 @@ __global__ void rms_norm_backward_kernel(const T* dy, const T* x, const T* weigh
     float dot = 0.0f;
 #pragma unroll
     for (int i = 0; i < kBackwardKept; ++i) {
-      if (threadIdx.x + int64_t(i) * blockDim.x >= packs) continue;
       for (int k = 0; k < kSize; ++k) dot += float(dy_kept[i][k]) * float(w_kept[i][k]) * float(x_kept[i][k]);
     }
     for (int64_t p = rest; p < packs; p += blockDim.x) {
