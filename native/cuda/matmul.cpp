@@ -13,6 +13,7 @@
 
 #include "native/cuda/cublaslt.h"
 #include "native/cuda/matmul_choices.h"
+#include "native/kernels/backend.h"
 
 namespace ww::cuda {
 
@@ -337,5 +338,16 @@ void matmul(const char* kernel, const Product& product, CudaStream& stream) {
 }
 
 void require_matmul() { library(); }
+
+std::vector<LibraryInfo> libraries() {
+  if (devices().empty()) return {};
+  try {
+    const Library& lt = library();
+    const auto part = [&](size_t unit) { return std::to_string(lt.version / unit % 100); };
+    return {{"cuBLASLt", part(10000) + "." + part(100) + "." + part(1), lt.path, ""}};
+  } catch (const Error& error) {
+    return {{"cuBLASLt", "", "", error.what()}};
+  }
+}
 
 }  // namespace ww::cuda

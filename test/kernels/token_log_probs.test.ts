@@ -12,7 +12,7 @@ import { backends, launch } from "./launch.js";
 type HeadAxis = "T" | "C" | "V" | "N";
 
 // One of each; rows that repeat and one past a tile; no pair at all; pairs of more than one chunk; sums over the vocabulary
-// longer than a block; fewer tokens in the vocabulary than a vector has lanes.
+// longer than a block; fewer tokens in the vocabulary than a vector has lanes; pairs of more than one panel on CUDA.
 const axes = [
   { T: 1, C: 1, V: 1, N: 1 },
   { T: 9, C: 33, V: 67, N: 13 },
@@ -20,6 +20,7 @@ const axes = [
   { T: 300, C: 6, V: 35, N: 1027 },
   { T: 4, C: 65, V: 1601, N: 5 },
   { T: 30, C: 40, V: 3, N: 20 },
+  { T: 900, C: 3, V: 9, N: 2100 },
 ];
 const rows: Fill<HeadAxis> = ({ T, N }, random) => Int32Array.from({ length: N }, () => random.below(T));
 const labels: Fill<HeadAxis> = ({ V, N }, random) => Int32Array.from({ length: N }, () => random.below(V));
