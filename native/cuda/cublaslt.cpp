@@ -64,6 +64,7 @@ std::vector<std::string> folders() {
   }
   add("/usr/local/cuda");
   for (const std::string& prefix : python_prefixes()) {
+    found.push_back(prefix + "/lib");
     found.push_back(prefix + "/lib/python3*/site-packages/nvidia/*/lib");
     found.push_back(prefix + "/lib/python3*/dist-packages/nvidia/*/lib");
   }

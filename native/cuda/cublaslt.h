@@ -1,7 +1,7 @@
 #pragma once
 
 // What westwind uses of cuBLASLt, declared by hand: the library is found at run time, so that the addon builds without
-// its headers and loads without its file. Names are NVIDIA's without the prefix; scripts/check_cublaslt.mjs holds the
+// its headers and loads without its file. Names are NVIDIA's without the prefix; test/cuda/check_cublaslt.mjs holds the
 // declarations against a library and its header.
 
 #include <cstddef>

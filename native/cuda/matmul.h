@@ -25,8 +25,7 @@ struct Product {
   bool add = false;
 };
 
-// By cuBLASLt; by loops under the emulator (test/simt/matmul.cpp). `kernel` is who asks, for profilers and errors. Uses
-// none of the stream's scratch().
+// By cuBLASLt. `kernel` is who asks, for profilers and errors. Uses none of the stream's scratch().
 void matmul(const char* kernel, const Product& product, CudaStream& stream);
 
 // Throws ww::Error (device) where matmul would not find its library.
