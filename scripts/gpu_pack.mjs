@@ -6,7 +6,17 @@
 //   --addon=FILE   this addon instead of compiling one
 import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -26,7 +36,9 @@ const DATA = [
   ...["config.json", "generation_config.json", "model.safetensors", "special_tokens_map.json"],
   ...["tokenizer.json", "tokenizer_config.json"],
 ].flatMap((file) => [`models/stories-260k/${file}`, `models/tinystories-656k/${file}`]);
-const STORIES = ["sft_train", "sft_test", "preferences_train", "preferences_test"].map((name) => `stories/${name}.jsonl`);
+const STORIES = ["sft_train", "sft_test", "preferences_train", "preferences_test"].map(
+  (name) => `stories/${name}.jsonl`,
+);
 const TOKENIZER = ["tokenizer.json", "tokenizer_config.json"].map((file) => `tokenizers/phi3-llama2-32k/${file}`);
 const PREFERENCES = "preferences/binarised_train.jsonl";
 const PREFERENCE_ROWS = 2000;
@@ -56,7 +68,10 @@ if (mib > MOST_MIB) fail(`${bundle} is ${mib.toFixed(1)} MiB, expected at most $
 function buildAddon(arch) {
   const options = `-DCMAKE_CUDA_ARCHITECTURES=${arch}-real -DCMAKE_CUDA_FLAGS=-lineinfo`;
   const env = { ...process.env, WESTWIND_CMAKE_ARGS: options };
-  const { status } = spawnSync(process.execPath, ["scripts/build_native.mjs", "--cuda"], { env, stdio: ["ignore", 2, 2] });
+  const { status } = spawnSync(process.execPath, ["scripts/build_native.mjs", "--cuda"], {
+    env,
+    stdio: ["ignore", 2, 2],
+  });
   if (status !== 0) fail("the CUDA addon did not build");
   return "build/cuda/westwind.node";
 }
@@ -70,7 +85,15 @@ function packTools() {
   const staging = stage("tools");
   cpSync(process.execPath, `${staging}/bin/node`);
   execFileSync("strip", [`${staging}/bin/node`]);
-  archive(`${path}.part`, [...UNUSED.map((name) => `--exclude=${name}`), "-C", staging, "bin", "-C", root, ...modules()]);
+  archive(`${path}.part`, [
+    ...UNUSED.map((name) => `--exclude=${name}`),
+    "-C",
+    staging,
+    "bin",
+    "-C",
+    root,
+    ...modules(),
+  ]);
   renameSync(`${path}.part`, path);
   return path;
 }

@@ -1,4 +1,4 @@
-import type { KernelBench } from "./harness.js";
+import { type Axes, BF16, type KernelBench } from "./harness.js";
 
 const scalars = {
   lr: 1e-5,
@@ -11,11 +11,13 @@ const scalars = {
   grad_scale: 1,
 };
 
+const adamw = {
+  kernel: "adamw",
+  scalars: ({ N }: Axes) => ({ ...scalars, decayed: N! - 3000 }),
+  inputs: { v: 1e-3 },
+} as const;
+
 export const benches: KernelBench[] = [
-  {
-    kernel: "adamw",
-    axes: [{ N: 656_000 }, { N: 15_200_000 }],
-    scalars: ({ N }) => ({ ...scalars, decayed: N! - 3000 }),
-    inputs: { v: ({ N }) => new Float32Array(N!).fill(1e-3) },
-  },
+  { ...adamw, axes: [{ N: 656_000 }, { N: 15_200_000 }] },
+  { ...adamw, on: "cuda", dtypes: BF16, axes: [{ N: 15_200_000 }, { N: 500_000_000 }] },
 ];

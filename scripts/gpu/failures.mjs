@@ -4,7 +4,10 @@ import { existsSync, readFileSync } from "node:fs";
 
 const MOST = 40;
 const [rows, log] = process.argv.slice(2);
-const tests = (existsSync(rows) ? readFileSync(rows, "utf8") : "").split("\n").filter(Boolean).map((row) => JSON.parse(row));
+const tests = (existsSync(rows) ? readFileSync(rows, "utf8") : "")
+  .split("\n")
+  .filter(Boolean)
+  .map((row) => JSON.parse(row));
 if (tests.length === 0 && log) console.log(readFileSync(log, "utf8").trim().split("\n").slice(-12).join("\n"));
 
 const byMessage = new Map();

@@ -27,14 +27,33 @@ sanitized() {
   return "${PIPESTATUS[0]}"
 }
 
+# Most telling first. What ends the process is named in the last row: the rest goes on behind it.
+kernels() {
+  local after= status
+  for _ in 1 2 3 4 5 6 7 8; do
+    "${typescript[@]}" bench/kernels/main.ts linear flash token adamw rms swiglu rope embedding "" \
+      --device=cuda --out="$rows" ${after:+--after="$after"}
+    status=$?
+    after=$(tail -n 1 "$rows" 2> /dev/null | sed -n 's/.*"lost":"\([a-z_]*\)".*/\1/p')
+    [ -n "$after" ] || return $status
+  done
+}
+
+# A process for each model, so that one that does not fit takes nothing with it.
+steps() { # program and its arguments
+  local status=0 model
+  for model in 15m 125m 1.1b mistral-7b; do "$@" --model="$model" --out="$rows" || status=1; done
+  return $status
+}
+
 case $1 in
   info) "${typescript[@]}" lib/cli/main.ts info ;;
   conformance) tests test/kernels ;;
   golden) tests test/run/trl test/train/gradients test/model/llama ;;
   sanitize) sanitized memcheck ;;
   racecheck) sanitized racecheck ;;
-  kernels) "${typescript[@]}" bench/kernels/main.ts --device=cuda --out="$rows" ;;
+  kernels) kernels ;;
   peers) python3 bench/gpu/peers.py --out="$rows" && "${typescript[@]}" bench/gpu/compare.ts "$OUT" ;;
-  steps) "${typescript[@]}" bench/gpu/steps.ts --device=cuda --out="$rows" ;;
-  steps_peer) python3 bench/gpu/steps_peer.py --out="$rows" ;;
+  steps) steps "${typescript[@]}" bench/gpu/steps.ts --device=cuda ;;
+  steps_peer) steps python3 bench/gpu/steps_peer.py ;;
 esac
