@@ -40,9 +40,11 @@ kernels() {
 }
 
 # A process for each model, so that one that does not fit takes nothing with it.
-steps() { # program and its arguments
+steps() {
   local status=0 model
-  for model in 15m 125m 1.1b mistral-7b; do "$@" --model="$model" --out="$rows" || status=1; done
+  for model in 15m 125m 1.1b mistral-7b; do
+    "${typescript[@]}" bench/gpu/steps.ts --device=cuda --model="$model" --out="$rows" || status=1
+  done
   return $status
 }
 
@@ -54,6 +56,6 @@ case $1 in
   racecheck) sanitized racecheck ;;
   kernels) kernels ;;
   peers) python3 bench/gpu/peers.py --out="$rows" && "${typescript[@]}" bench/gpu/compare.ts "$OUT" ;;
-  steps) steps "${typescript[@]}" bench/gpu/steps.ts --device=cuda ;;
-  steps_peer) steps python3 bench/gpu/steps_peer.py ;;
+  steps) steps ;;
+  steps_peer) python3 bench/gpu/steps_peer.py --out="$rows" ;;
 esac
