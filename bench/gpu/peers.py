@@ -184,12 +184,12 @@ def elementwise():
 
 
 def adamw():
-    """f32 weights, gradients and states: westwind also writes the bf16 weights, 2 bytes of 30."""
+    """f32 weights, gradients and states. westwind's f32 weights are in two halves, which is as many bytes."""
     for N in [15_200_000, 500_000_000]:
         w = torch.nn.Parameter(torch.zeros(N // scale, device=device))
         w.grad = noise(N // scale, dtype=torch.float32)
         optimizer = torch.optim.AdamW([w], lr=1e-5, fused=device == "cuda")
-        measure("adamw", "torch fused", {"N": N}, optimizer.step, bytes=28.0 * N / scale)
+        measure("adamw", "torch fused", {"N": N, "L": N}, optimizer.step, bytes=28.0 * N / scale)
 
 
 warnings.filterwarnings("ignore")

@@ -18,6 +18,7 @@ const adamw = {
 } as const;
 
 export const benches: KernelBench[] = [
-  { ...adamw, axes: [{ N: 656_000 }, { N: 15_200_000 }] },
-  { ...adamw, on: "cuda", dtypes: BF16, axes: [{ N: 15_200_000 }, { N: 500_000_000 }] },
+  { ...adamw, dtypes: [{ t: "f32" }], axes: [656_000, 15_200_000].map((N) => ({ N, L: 0 })) },
+  { ...adamw, dtypes: BF16, axes: [656_000, 15_200_000].map((N) => ({ N, L: N })) },
+  { ...adamw, on: "cuda", dtypes: BF16, axes: [15_200_000, 500_000_000].map((N) => ({ N, L: N })) },
 ];

@@ -49,7 +49,7 @@ export interface Timing {
   readonly gb_s: number;
 }
 
-export const dtypeBytes = (dtype: DType | undefined): number => (dtype === "bf16" ? 2 : 4);
+export const dtypeBytes = (dtype: DType | undefined): number => (dtype === "bf16" || dtype === "u16" ? 2 : 4);
 
 /** Microseconds a sample lasts at least: waiting for the stream costs some tens of them. */
 const SAMPLE_US = { cpu: 4000, cuda: 10_000, none: 0 };
@@ -139,15 +139,21 @@ function allocate(
     const dtype = dtypes[letter!] ?? (letter as DType);
     const shape = names!.split(",").map((axis) => axes[axis] ?? Number(axis));
     const tensor: AnyTensor = arena.empty(shape, dtype);
-    const given = inputs[name] ?? (dtype === "i32" ? () => new Int32Array(tensor.size) : undefined);
+    const given = inputs[name] ?? wholeNumbers(dtype, tensor.size);
     if (given === undefined) fillWithNoise(tensor);
     else if (typeof given === "number") fill(tensor, given);
-    else tensor.upload(given(axes, random));
+    else tensor.upload(typeof given === "function" ? given(axes, random) : given);
     tensors[name] = tensor;
     held += tensor.size * dtypeBytes(dtype);
     bytes += tensor.size * dtypeBytes(dtype) * (role === "acc" || role === "update" ? 2 : 1);
   }
   return { tensors, held, bytes };
+}
+
+/** Zeros, for what is not a floating-point number. */
+function wholeNumbers(dtype: DType, size: number): Int32Array | Uint16Array | undefined {
+  if (dtype === "i32") return new Int32Array(size);
+  return dtype === "u16" ? new Uint16Array(size) : undefined;
 }
 
 function countFlops(kernel: string, args: Readonly<Record<string, AnyTensor | number>>): number {
