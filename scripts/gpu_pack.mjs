@@ -78,8 +78,8 @@ function buildAddon(arch) {
 
 /** Node and packages. They change with the lock file, and take a minute: an archive that is there is used again. */
 function packTools() {
-  const key = createHash("sha256").update(process.version).update(readFileSync("package-lock.json"));
-  const path = `${folder}/tools-${key.update(readFileSync("scripts/gpu_pack.mjs")).digest("hex").slice(0, 12)}.tar.xz`;
+  const facts = [process.version, readFileSync("package-lock.json", "utf8"), ...PACKAGES, ...UNUSED].join("\n");
+  const path = `${folder}/tools-${createHash("sha256").update(facts).digest("hex").slice(0, 12)}.tar.xz`;
   if (existsSync(path)) return path;
   for (const file of readdirSync(folder)) if (file.startsWith("tools-")) rmSync(`${folder}/${file}`);
   const staging = stage("tools");

@@ -116,7 +116,10 @@ const configOf = (numLayers: number | undefined) => {
 
 using device = openDevice(values.device);
 const out = new Rows(device, values.out, { model: values.model, dtype });
-const matmul = await matmulTflops(Number(values.matmul));
+const matmul = await matmulTflops(Number(values.matmul)).catch((error: Error) => {
+  console.log(`linear_forward: ${error.message.split("\n")[0]}`);
+  return Number.NaN;
+});
 console.log(`${device.description}; ${values.model} in ${dtype}; products at ${matmul.toFixed(1)} TFLOP/s`);
 for (const name of values.tasks.split(",")) {
   try {

@@ -119,6 +119,10 @@ for (const entry of entries.slice(first)) {
   }
 }
 
+function percent(share: number): string {
+  return Number.isNaN(share) ? "-" : `${(100 * share).toFixed(0)}%`;
+}
+
 function show(timing: Timing): void {
   const of_peak = shareOf(peak, timing);
   const { kernel, axes, dtype, us_p20, us_p50, us_p80, gflops, gb_s } = timing;
@@ -126,7 +130,7 @@ function show(timing: Timing): void {
   const times = [us_p20, us_p50, us_p80].map((us) => us.toFixed(1).padStart(10));
   console.log(
     `${kernel.padEnd(26)}${shape.join(" ").padEnd(34)}${dtype.padEnd(10)}${times.join("")}` +
-      `${gflops.toFixed(1).padStart(10)}${gb_s.toFixed(1).padStart(8)}${`${(100 * of_peak).toFixed(0)}%`.padStart(9)}`,
+      `${gflops.toFixed(1).padStart(10)}${gb_s.toFixed(1).padStart(8)}${percent(of_peak).padStart(9)}`,
   );
   rows.write({ kernel, axes, dtype, us_p20, us_p50, us_p80, gflops, gb_s, of_peak });
 }
