@@ -264,6 +264,12 @@ describe("an output folder", () => {
     );
   });
 
+  test.runIf(process.platform === "linux")("that the file system does not make", async () => {
+    expect(await refusal(carryThrough("sft", { ...mine, output_dir: "/proc/none/out" }))).toBe(
+      "FileError: /proc/none/out: cannot be made: the file system there takes no folders",
+    );
+  });
+
   test("without a checkpoint to resume from, or with one of another run", async () => {
     expect(await refused("sft", { resume_from_checkpoint: true })).toMatch(
       /^ConfigError: resume_from_checkpoint: true, but output-\d+ holds no complete checkpoint$/,
