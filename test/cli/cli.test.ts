@@ -132,6 +132,15 @@ async function runWith(name: string, value: string, ...args: string[]) {
   }
 }
 
+test.each([
+  ["portable", "portable is used"],
+  ["", expect.stringMatching(/^\w+ is used$/)],
+  ["avx1024", "WESTWIND_ISA is avx1024, expected one of them"],
+])("info with WESTWIND_ISA=%s", async (name, used) => {
+  const { code, stdout } = await runWith("WESTWIND_ISA", name, "info");
+  expect([code, /^kernels .*; (.*)$/m.exec(stdout)![1]]).toEqual([0, used]);
+});
+
 test("a defect of westwind is called one, with its stack and exit code 70", async () => {
   const saboteur = `--import "data:text/javascript,JSON.stringify=()=>{throw new TypeError('boom')}"`;
   const { code, stdout, stderr } = await runWith("NODE_OPTIONS", saboteur, "info", "--json");
