@@ -44,7 +44,7 @@ export async function* carryOut<Row>(
   { signal, continue: goOn = false }: RunOptions,
 ): AsyncGenerator<RunEvent, RunSummary> {
   const { output_dir: outputDir, model_name_or_path: modelFolder } = recipe;
-  if (signal?.aborted) throw new AbortedError(0, "stopped before the first step; nothing was saved");
+  stopIfAborted(signal);
   const settings = settingsOf(recipe, prepared.numRows);
   const identity = identityOf(recipe, prepared, await runOf(modelFolder));
   const hash = hashRun(identity);
@@ -70,7 +70,8 @@ export async function* carryOut<Row>(
   assert(started, "a method starts");
   using _task = started.task;
   const referenceSeconds = (performance.now() - arrived) / 1000;
-  const before = await answerSamples(model, prepared, recipe);
+  const before = await answerSamples(model, prepared, recipe, signal);
+  stopIfAborted(signal);
 
   using optimizer = new AdamW(model.parameters, settings.optimizer);
   const window = new LogWindow({
@@ -109,17 +110,21 @@ export async function* carryOut<Row>(
   const reached = totals.current;
 
   await saveAmong(outputDir, saveWhole);
-  const after = await answerSamples(model, prepared, recipe);
+  const after = await answerSamples(model, prepared, recipe, signal); // what is trained is finished even when stopped
   const summary = summarise(recipe, prepared, log, reached);
   log.append(endRecord(summary));
   if (recipe.report) {
-    const samples = before.map(({ prompt, answer }, i) => ({ prompt, before: answer, after: after[i]!.answer }));
+    const samples = after.map(({ prompt, answer }, i) => ({ prompt, before: before[i]!.answer, after: answer }));
     const content = reportOf(summary, { facts: [["device", device.description], ...facts], log, samples, recipeText });
     await writeFileAtomic(join(outputDir, "report.md"), renderReport(content));
   }
   await writeSummary(outputDir, hash, summary);
   yield { kind: "finished", summary };
   return summary;
+}
+
+function stopIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw new AbortedError(0, "stopped before the first step; nothing was saved");
 }
 
 interface LoopContext {

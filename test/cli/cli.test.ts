@@ -182,6 +182,23 @@ describe("generate", () => {
     expect(system).toBeGreaterThan(chat);
   });
 
+  test("Ctrl-C ends it with one line and exit code 130", async () => {
+    const once =
+      "const i = setInterval(() => process.listenerCount('SIGINT') && (clearInterval(i), process.kill(process.pid, 'SIGINT')))";
+    const hook = `--import "data:text/javascript,${encodeURIComponent(once)}"`;
+    const { code, stdout, stderr } = await runWith(
+      "NODE_OPTIONS",
+      hook,
+      "generate",
+      `--model=${model}`,
+      "--prompt=old",
+    );
+    expect([code, stdout]).toEqual([130, ""]);
+    expect(stderr).toMatch(
+      /^\nwestwind: stopping after this token; once more to stop at once\nwestwind: stopped after \d+ of at most 256 tokens\n$/,
+    );
+  });
+
   test("a prompt that leaves the model no room", async () => {
     const { code, stdout, stderr } = await run("generate", `--model=${model}`, "--prompt", "old ".repeat(300));
     expect([code, stdout]).toEqual([1, ""]);

@@ -171,6 +171,20 @@ describe("what is kept", () => {
     expect(sameBytes(output, whole, ["model.safetensors"])).toEqual([]);
   });
 
+  test("a run that is stopped at its last step is finished, without the sample answers", async () => {
+    const output = join(folder, "stopped-late");
+    const controller = new AbortController();
+    const rest = { ...keys, report: true, output_dir: output, eval_strategy: "no" };
+    for await (const event of start("sft", rest, { signal: controller.signal })) {
+      if (event.kind === "step" && event.step.step === 5) controller.abort();
+    }
+    expect(existsSync(join(output, "model.safetensors"))).toBe(true);
+    expect(readFileSync(join(output, "report.md"), "utf8")).not.toContain("## Samples");
+    const whole = join(folder, "with-samples");
+    await carryThrough("sft", { ...rest, output_dir: whole });
+    expect(readFileSync(join(whole, "report.md"), "utf8")).toContain("## Samples");
+  });
+
   test.each(["before the run", "while the reference is computed"])(
     "a signal raised %s ends it before a step",
     async (when) => {
