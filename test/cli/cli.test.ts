@@ -62,7 +62,7 @@ describe("a training run", () => {
     );
     expect([code, stdout]).toEqual([0, ""]);
     expect(stderr.match(/^ignored: report_to: a run's records are log.jsonl and report.md$/gm)?.length).toBe(1);
-    expect(stderr).toMatch(/^note: bf16: true: this version computes and saves float32$/m);
+    expect(stderr).toMatch(/^note: bf16: true: a GPU computes and saves bfloat16, the CPU float32$/m);
   });
 
   test("what is wrong is one line on stderr, with exit code 1 and nothing on stdout", async () => {

@@ -160,13 +160,12 @@ describe.each(backends)("$name", (backend) => {
   ] as const)("%s[%i] = %i is an error", async (name, index, value, expected) => {
     const mask = packed([3], [3]);
     mask[name][index] = value;
-    const device = () => Device.cpu({ threads: 1, instructionSet: backend.name });
     const axes = { T: 6, M: 3, H: 1, D: 4 };
     const run = { axes, dtypes: { t: "f32" } as const, scalars: { scale: 1, window: 0 } };
     const values = { qkv: noise(72, 1), dy: noise(24, 2), y: noise(24, 3), lse: noise(6, 4), ...mask };
     for (const kernel of ["flash_attention_forward", "flash_attention_backward"] as const) {
-      using own = device(); // a stream that failed stays so
-      await expect(launch(own, kernel, { ...run, values })).rejects.toMatchObject({
+      using own = backend.open(); // a stream that failed stays so
+      await expect(launch({ ...backend, device: () => own }, 1, kernel, { ...run, values })).rejects.toMatchObject({
         code: "ERR_VALUE",
         message: `${kernel}: ${name}[${index}] = ${value}, expected ${expected}`,
       });
