@@ -2,7 +2,7 @@
 # One part of run.sh, in the folder that the bundle was unpacked to.
 set -uo pipefail
 
-export PATH=$PWD/bin:$PATH PYTHONUNBUFFERED=1 CUDA_MODULE_LOADING=LAZY
+export PATH=$PWD/bin:$PATH:/usr/local/cuda/bin PYTHONUNBUFFERED=1 CUDA_MODULE_LOADING=LAZY
 export WESTWIND_ADDON=$PWD/build/cuda/westwind.node WESTWIND_TEST_BACKENDS=cuda WESTWIND_TEST_DEVICE=cuda
 WESTWIND_COMMIT=$(cat commit.txt)
 export WESTWIND_COMMIT
@@ -10,6 +10,11 @@ typescript=(node --import ./bench/register.mjs)
 vitest=(node node_modules/vitest/vitest.mjs run)
 rows=$OUT/$1.jsonl
 rm -f "$rows"
+
+info() { # ends with why there is no GPU, if there is none
+  "${typescript[@]}" lib/cli/main.ts info | tee "$OUT/info.txt"
+  grep -q '^cuda:0 ' "$OUT/info.txt" || { grep '^cuda ' "$OUT/info.txt"; return 1; }
+}
 
 tests() {
   # What a test says is written when it ends: a limit or a crash loses no other's.
@@ -49,7 +54,15 @@ steps() {
 }
 
 case $1 in
-  info) "${typescript[@]}" lib/cli/main.ts info ;;
+  conformance | golden | sanitize | racecheck)
+    if ! found=$(info); then
+      tail -n 1 <<< "$found"
+      exit 1
+    fi
+    ;;
+esac
+case $1 in
+  info) info ;;
   conformance) tests test/kernels ;;
   golden) tests test/run/trl test/train/gradients test/model/llama ;;
   sanitize) sanitized memcheck ;;
