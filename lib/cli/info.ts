@@ -19,7 +19,7 @@ function describe(info: ReturnType<typeof systemInfo>): string {
   const threads = process.env.WESTWIND_THREADS ? ` (WESTWIND_THREADS=${process.env.WESTWIND_THREADS})` : "";
   const lines = [
     ...cpu.map((device) => `cpu      ${device.name}, ${device.units} threads${threads}, ${gib(device.memoryBytes)}`),
-    `kernels  ${instructionSets.join(", ")}; ${process.env.WESTWIND_ISA ?? instructionSets.at(-1)} is used`,
+    `kernels  ${instructionSets.join(", ")}; ${usedSet(instructionSets)}`,
     ...cuda.map((device, i) => {
       if (cudaLibraries.some(({ missing }) => missing))
         return `cuda:${i}   ${device.name}, ${device.features}, not usable`;
@@ -32,4 +32,9 @@ function describe(info: ReturnType<typeof systemInfo>): string {
     `node     ${process.version}, ${process.platform}-${process.arch}`,
   ];
   return `${lines.join("\n")}\n`;
+}
+
+function usedSet(known: readonly string[]): string {
+  const asked = process.env.WESTWIND_ISA || known.at(-1)!;
+  return known.includes(asked) ? `${asked} is used` : `WESTWIND_ISA is ${asked}, expected one of them`;
 }

@@ -65,7 +65,7 @@ __global__ void rows_forward_kernel(const float* qkv, float* y, float* lse, Mask
   const float* const query = qkv + layout.query(q, head);
   Row sum_of_values;
   float peak = -INFINITY, sum = 0.0f;
-  for (int first = mask.sequence_start[q]; first <= q; first += kWarp) {
+  for (int first = max(mask.sequence_start[q], 0); first <= q; first += kWarp) {
     const int k = first + lane;
     const bool seen = k <= q && sees(q, k, mask);
     const float score = seen ? layout.scale * dot(query, qkv + layout.key(k, group), D) : -INFINITY;
@@ -95,7 +95,7 @@ __global__ void rows_query_kernel(const float* dy, const float* qkv, const float
   float* const own = dscores[threadIdx.x / kWarp];
   const float *query = qkv + layout.query(q, head), *dout = dy + layout.output(q, head);
   Row dquery;
-  for (int first = mask.sequence_start[q]; first <= q; first += kWarp) {
+  for (int first = max(mask.sequence_start[q], 0); first <= q; first += kWarp) {
     const int k = first + threadIdx.x % kWarp;
     float dscore = 0.0f;
     if (k <= q && sees(q, k, mask)) {

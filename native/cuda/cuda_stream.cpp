@@ -232,7 +232,8 @@ void CudaStream::loop() {
         const Fault& fault = *host_fault_;
         const std::string name = fault.name;
         failure_ = {ErrorCode::value, std::string(fault.kernel) + ": " + name + "[" + std::to_string(fault.index) +
-                                          "] = " + std::to_string(fault.value) + ", expected 0 <= " + name + " < " +
+                                          "] = " + std::to_string(fault.value) + ", expected " +
+                                          std::to_string(fault.least) + " <= " + name + " < " +
                                           std::to_string(fault.bound)};
       }
       waiting.then(failure_ ? &*failure_ : nullptr);

@@ -24,11 +24,11 @@ struct DeviceLimits {
   int64_t l2_bytes = 0;
 };
 
-// The first bad index that a kernel met: written by check_indices on the device, read with every notification.
+// The first bad index that a kernel met: written by the checks on the device, read with every notification.
 struct Fault {
   const char* kernel;
   const char* name;
-  int64_t index, value, bound;
+  int64_t index, value, least, bound;  // least <= value < bound does not hold
 };
 
 class MatmulState;

@@ -62,7 +62,7 @@ __global__ void __launch_bounds__(kThreads) flash_query_kernel(Backward a, MaskA
     v_tile(stage).load_async(a.qkv + a.value(group), a.stride(), k * kTile, T, a.channels);
   };
 
-  int current = next_seen(a.tiles[tile].start_min / kTile), stage = 0;
+  int current = next_seen(max(a.tiles[tile].start_min, 0) / kTile), stage = 0;
   q_tile.load_async(a.qkv + a.query(head), a.stride(), tile * kTile, T, a.channels);
   dy_tile.load_async(a.dy + a.query(head), a.output_stride(), tile * kTile, T, a.channels);
   load_keys(current, stage);
@@ -281,6 +281,7 @@ void run_bf16(const FlashAttentionBackward& a, CudaStream& stream) {
 void run(const FlashAttentionBackward& a, Stream& stream) {
   CudaStream& cuda = static_cast<CudaStream&>(stream);
   if (a.qkv.size() == 0) return;
+  check_mask(cuda, a.kName, a.sequence_start, a.visible_until);
   if (a.qkv.dtype == DType::bf16) return run_bf16(a, cuda);
   float* const delta = static_cast<float*>(cuda.scratch(a.lse.bytes()));
   run_delta<float>(a, delta, cuda);

@@ -35,7 +35,7 @@ __global__ void __launch_bounds__(kThreads)
     v_tile(stage).load_async(values, stride, k * kTile, T, channels);
   };
 
-  int current = next_seen(tiles[tile].start_min / kTile), stage = 0;
+  int current = next_seen(max(tiles[tile].start_min, 0) / kTile), stage = 0;
   q_tile.load_async(qkv + int64_t(head) * channels, stride, tile * kTile, T, channels);
   load_keys(current, stage);
   ptx::cp_async_commit();
@@ -140,6 +140,7 @@ void run_bf16(const FlashAttentionForward& a, CudaStream& stream) {
 void run(const FlashAttentionForward& a, Stream& stream) {
   CudaStream& cuda = static_cast<CudaStream&>(stream);
   if (a.qkv.size() == 0) return;
+  check_mask(cuda, a.kName, a.sequence_start, a.visible_until);
   if (a.qkv.dtype == DType::bf16) return run_bf16(a, cuda);
   attention_rows_forward(a, cuda);
 }

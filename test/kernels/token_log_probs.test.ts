@@ -12,8 +12,7 @@ import { backends, launch } from "./launch.js";
 type HeadAxis = "T" | "C" | "V" | "N";
 
 // One of each; rows that repeat and one past a tile; no pair at all; pairs of more than one chunk; sums over the vocabulary
-// longer than a block; fewer tokens in the vocabulary than a vector has lanes; a vocabulary of more than one round of
-// loads of a CUDA block.
+// longer than a block; fewer tokens in the vocabulary than a vector has lanes.
 const axes = [
   { T: 1, C: 1, V: 1, N: 1 },
   { T: 9, C: 33, V: 67, N: 13 },
@@ -21,9 +20,10 @@ const axes = [
   { T: 300, C: 6, V: 35, N: 1027 },
   { T: 4, C: 65, V: 1601, N: 5 },
   { T: 30, C: 40, V: 3, N: 20 },
-  { T: 2, C: 2, V: 10503, N: 3 },
 ];
-const manyPairs = { T: 900, C: 3, V: 9, N: 2100 }; // of more than one panel on CUDA
+// For CUDA: a vocabulary that a block reads in several rounds, and pairs of more than one panel.
+const wide = { T: 2, C: 2, V: 10503, N: 3 };
+const long = { T: 900, C: 3, V: 9, N: 2100 };
 const rows: Fill<HeadAxis> = ({ T, N }, random) => Int32Array.from({ length: N }, () => random.below(T));
 const labels: Fill<HeadAxis> = ({ V, N }, random) => Int32Array.from({ length: N }, () => random.below(V));
 // About what it is for logits of this variance, so that no token has a probability far above 1.
@@ -33,7 +33,7 @@ const lse: Fill<HeadAxis> = ({ C, V, N }, random) =>
 conformance("token_log_probs_forward", { reference: reference.tokenLogProbsForward, axes, inputs: { rows, labels } });
 conformance("token_log_probs_backward", {
   reference: reference.tokenLogProbsBackward,
-  axes: [...axes, manyPairs],
+  axes: [...axes, wide, long],
   inputs: { rows, labels, lse },
   roundsInside: true,
 });
@@ -71,6 +71,21 @@ describe.each(backends)("$name", (backend) => {
     };
     const { correct } = await launch(backend, 1, "token_log_probs_forward", { axes, ...f32, values });
     expect([...correct!.values]).toEqual([1, 0, 0, 1, 0]);
+  });
+
+  test("token_log_probs_forward of a vocabulary read in several rounds", async () => {
+    const { T, C, V, N } = wide;
+    const values = {
+      hidden: noise(T * C, 1),
+      weight: noise(V * C, 2),
+      rows: Float64Array.of(0, 1, 1),
+      labels: Float64Array.of(10502, 4000, 9001),
+    };
+    const outcome = await launch(backend, 1, "token_log_probs_forward", { axes: wide, ...f32, values });
+    const expected = reference.tokenLogProbsForward(values, wide);
+    for (const [name, results] of Object.entries(expected)) {
+      for (let n = 0; n < N; n++) expect(outcome[name]!.values[n], `${name}[${n}]`).toBeCloseTo(results[n]!, 4);
+    }
   });
 
   test("token_log_probs keeps its digits for logits of +-1e4", async () => {
