@@ -60,6 +60,8 @@ describe.each(backends)("$name", (backend) => {
         torch.weight[n]! -= ((lr / correction1) * torch.m[n]!) / denominator;
       }
       expectClose("master", await master.readFloats(), torch.weight, { tolerance: 1e-6 });
+      expectClose("m", await m.readFloats(), torch.m, { tolerance: 1e-6 });
+      expectClose("v", await v.readFloats(), torch.v, { tolerance: 1e-6 });
       if (dtype === "f32") continue;
       const bits = new Uint32Array((await master.readFloats()).buffer);
       const nearest = Uint16Array.from(bits, (u) => (u + 0x7fff + ((u >>> 16) & 1)) >>> 16);
