@@ -15,15 +15,24 @@ export function addInfo(westwind: Command): void {
 
 function describe({ cpu, instructionSets, cuda, cudaMissing }: ReturnType<typeof systemInfo>): string {
   const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
-  const threads = process.env.WESTWIND_THREADS ? ` (WESTWIND_THREADS=${process.env.WESTWIND_THREADS})` : "";
   const lines = [
-    ...cpu.map((device) => `cpu      ${device.name}, ${device.units} threads${threads}, ${gib(device.memoryBytes)}`),
+    ...cpu.map(
+      (device) => `cpu      ${device.name}, ${device.units} threads${askedThreads()}, ${gib(device.memoryBytes)}`,
+    ),
     `kernels  ${instructionSets.join(", ")}; ${usedSet(instructionSets)}`,
     ...cuda.map((device, i) => `cuda:${i}   ${device.name}, ${device.features}, ${gib(device.memoryBytes)}`),
     ...(cuda.length === 0 ? [`cuda     none: ${cudaMissing}`] : []),
     `node     ${process.version}, ${process.platform}-${process.arch}`,
   ];
   return `${lines.join("\n")}\n`;
+}
+
+function askedThreads(): string {
+  const asked = process.env.WESTWIND_THREADS;
+  if (!asked) return "";
+  return /^[1-9]\d*$/.test(asked)
+    ? ` (${asked} are used)`
+    : ` (WESTWIND_THREADS is ${asked}, expected a positive integer)`;
 }
 
 function usedSet(known: readonly string[]): string {

@@ -141,6 +141,13 @@ test.each([
   expect([code, /^kernels .*; (.*)$/m.exec(stdout)![1]]).toEqual([0, used]);
 });
 
+test.each([
+  ["3", " threads (3 are used), "],
+  ["many", " threads (WESTWIND_THREADS is many, expected a positive integer), "],
+])("info with WESTWIND_THREADS=%s", async (asked, told) => {
+  expect((await runWith("WESTWIND_THREADS", asked, "info")).stdout.split("\n")[0]).toContain(told);
+});
+
 test("a defect of westwind is called one, with its stack and exit code 70", async () => {
   const saboteur = `--import "data:text/javascript,JSON.stringify=()=>{throw new TypeError('boom')}"`;
   const { code, stdout, stderr } = await runWith("NODE_OPTIONS", saboteur, "info", "--json");
