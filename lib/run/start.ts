@@ -121,14 +121,15 @@ async function prepareDpo(recipe: DpoRecipe): Promise<Prepared<ReferencedPair>> 
       (testRows.length > 0 ? testRows : trainRows).map(({ prompt }) => prompt),
     ),
     async *start(model, { outputDir, signal }) {
-      const task = new DpoTask(model, {
+      const options = {
         beta: recipe.beta,
         labelSmoothing: recipe.label_smoothing,
         tokenBudget: recipe.token_budget ?? TOKEN_BUDGET,
-      });
+      };
+      using reference = new DpoTask(model, options);
       const all = [...train.pairs, ...(test?.pairs ?? [])];
       const referenced: ReferencedPair[] = [];
-      const work = referencePairs(task, all, {
+      const work = referencePairs(reference, all, {
         modelFolder: recipe.model_name_or_path,
         dtype: model.parameters.dtype,
         cacheFolder: outputDir,
@@ -139,6 +140,7 @@ async function prepareDpo(recipe: DpoRecipe): Promise<Prepared<ReferencedPair>> 
         else referenced.push(...event.pairs);
       }
       const count = train.pairs.length;
+      const task = new DpoTask(model, options);
       yield { kind: "started", task, rows: referenced.slice(0, count), evalRows: referenced.slice(count) };
     },
   };
