@@ -1,0 +1,136 @@
+#pragma once
+
+// What the forward and backward kernels for Hopper share: the mask in the form that tiles need, the order of work, the
+// pipeline's counters, and how accumulators leave.
+
+#include <cstdlib>
+#include <cstring>
+
+#include "native/cuda/flash_attention.h"
+#include "native/cuda/hopper.cuh"
+
+namespace ww::cuda::hopper {
+
+constexpr int kWarpgroup = 128;
+constexpr int kBlock = 64;  // tokens that a MaskBlock describes, and rows of a wgmma
+constexpr int kTile = 128;  // token arrays are padded to whole tiles
+constexpr float kLog2E = 1.4426950408889634f;
+constexpr float kLn2 = 0.6931471805599453f;
+
+// A block of tokens: bounds of the first query that its keys are hidden from, and of its positions. Padding keys are
+// hidden from all; padding positions are left out.
+struct alignas(16) MaskBlock {
+  int until_min, until_max, position_min, position_max;
+};
+
+// sequence_start never decreases, so it hides a key from all queries from some token on, as visible_until does: key k is
+// visible to query q where uint32(q - k) < reach[k], up to the window. Padding has reach 0. Made by plan().
+struct Mask {
+  const uint32_t* reach;    // [T, padded]
+  const MaskBlock* blocks;  // [T / kBlock, padded]
+  const int32_t* positions;
+  int64_t window;
+  int tokens;
+};
+
+// What plan() makes, apart from the mask: tiles of queries and of keys, those with the most work first, and the
+// counters that the kernels draw their next work from, zero.
+struct Plan {
+  Mask mask;
+  const int *query_order, *key_order;
+  int* counters;  // [2]
+};
+
+// Launches the kernel that makes a plan in `memory`, plan_bytes(T) bytes. A key_tile of 0 leaves key_order out.
+int64_t plan_bytes(int64_t tokens);
+Plan plan(const char* name, const Tensor& positions, const Tensor& sequence_start, const Tensor& visible_until,
+          int64_t window, int query_tile, int key_tile, void* memory, CudaStream& stream);
+
+// Whether these kernels serve; `tensors` are those that 16-byte accesses go to.
+inline bool serves(const CudaStream& stream, const Tensor& qkv, float scale, std::initializer_list<Tensor> tensors) {
+  const char* forced = std::getenv("WESTWIND_ATTENTION");
+  if (forced != nullptr && std::strcmp(forced, "mma") == 0) return false;
+  for (const Tensor& tensor : tensors) {
+    if (reinterpret_cast<uintptr_t>(tensor.data) % 16 != 0) return false;
+  }
+  return stream.limits().compute_capability == 90 && qkv.dtype == DType::bf16 && qkv.dims[0] > 0 &&
+         qkv.dims[0] < (1 << 30) && (qkv.dims[2] == 64 || qkv.dims[2] == 128) && scale > 0;
+}
+
+// A place in a ring of slots, and the parity of the pass over it.
+template <int kSlots>
+struct Place {
+  int slot = 0;
+  unsigned parity = 0;
+  __device__ __forceinline__ void advance() {
+    if (++slot == kSlots) slot = 0, parity ^= 1;
+  }
+};
+
+// How a tile of keys stands to the tile of queries at hand, from the producer to the consumers, in one word.
+struct Step {
+  int word;
+  static constexpr int kLast = 1;    // no further tile follows
+  static constexpr int kWindow = 2;  // the window hides something
+  static constexpr int kMasked = 4;  // shifted by the consumer's index: reach hides something from its rows
+  __device__ __forceinline__ bool is_last() const { return word & kLast; }
+  __device__ __forceinline__ bool has_window() const { return word & kWindow; }
+  __device__ __forceinline__ bool is_masked(int consumer) const { return word >> consumer & kMasked; }
+  __device__ __forceinline__ int tile() const { return word >> 8; }
+};
+
+// The bounds of `kBlocks` blocks from the first on.
+template <int kBlocks>
+__device__ __forceinline__ MaskBlock bounds(const Mask& mask, int first) {
+  MaskBlock all = mask.blocks[first];
+#pragma unroll
+  for (int i = 1; i < kBlocks; ++i) {
+    const MaskBlock b = mask.blocks[first + i];
+    all.until_min = min(all.until_min, b.until_min);
+    all.until_max = max(all.until_max, b.until_max);
+    all.position_min = min(all.position_min, b.position_min);
+    all.position_max = max(all.position_max, b.position_max);
+  }
+  return all;
+}
+
+__device__ __forceinline__ uint32_t pack_bf16(float low, float high) {
+  const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
+  return *reinterpret_cast<const uint32_t*>(&pair);
+}
+
+// Stores accumulators (layout of ptx::wgmma) times `factor` as bf16: this lane's rows are 0 and 8 rows on from `row`.
+// The four lanes of a row trade words so that each stores 16 bytes at a time.
+template <int kSize>
+__device__ __forceinline__ void store_rows(const float (&d)[kSize], const float (&factor)[2], bf16* row, int64_t pitch,
+                                           const bool (&valid)[2]) {
+  const int t = threadIdx.x % 4;
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+#pragma unroll
+    for (int j = 0; j < kSize / 4; j += 4) {
+      uint32_t w[4];
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        const float* pair = d + 4 * (j + i) + 2 * half;
+        w[i] = pack_bf16(pair[0] * factor[half], pair[1] * factor[half]);
+      }
+#pragma unroll
+      for (int bit = 1; bit <= 2; bit *= 2) {  // transposes the words of 2 x 2, then of 4 x 4
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+          if (i & bit) continue;
+          const uint32_t got = __shfl_xor_sync(kAllLanes, t & bit ? w[i] : w[i + bit], bit);
+          if (t & bit) {
+            w[i] = got;
+          } else {
+            w[i + bit] = got;
+          }
+        }
+      }
+      if (valid[half]) store<uint32_t, 4>(reinterpret_cast<uint32_t*>(row + half * 8 * pitch + 8 * (j + t)), {w[0], w[1], w[2], w[3]});
+    }
+  }
+}
+
+}  // namespace ww::cuda::hopper
