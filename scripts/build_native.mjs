@@ -1,7 +1,9 @@
 #!/usr/bin/env node
 // Builds build/Release/westwind.node with CMake; cmake-js tells CMake where Node's headers lie.
-//   node scripts/build_native.mjs [--verbose] [--if-needed]          (installed: npx westwind-build)
+//   node scripts/build_native.mjs [--verbose] [--if-needed] [--cuda | --simt]          (installed: npx westwind-build)
 // --verbose shows the tools' output as it comes. --if-needed does nothing when an addon is there and loads.
+// --cuda builds build/cuda/westwind.node with the CUDA backend, --simt build/simt/westwind.node with that backend
+// emulated on the CPU, for tests.
 // WESTWIND_CMAKE_ARGS="-DNAME=VALUE ..." sets options of CMakeLists.txt, which a build without the variable keeps.
 import { spawnSync } from "node:child_process";
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
@@ -14,20 +16,22 @@ import { alone } from "./build_lock.mjs";
 import { missingTool } from "./build_tools.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const output = `${root}/build/Release`;
-const cmakeFolder = `${root}/build/cmake`;
-const log = `${root}/build/native.log`;
 const require = createRequire(import.meta.url);
 
 const flags = process.argv.slice(2);
-const unknown = flags.find((flag) => flag !== "--verbose" && flag !== "--if-needed");
-if (unknown) fail(`${unknown}: expected --verbose or --if-needed`, 2);
+const unknown = flags.find((flag) => !["--verbose", "--if-needed", "--cuda", "--simt"].includes(flag));
+if (unknown) fail(`${unknown}: expected --verbose, --if-needed, --cuda or --simt`, 2);
+const variant = ["cuda", "simt"].find((name) => flags.includes(`--${name}`));
+const output = `${root}/build/${variant ?? "Release"}`;
+const cmakeFolder = variant ? `${output}/cmake` : `${root}/build/cmake`;
+const log = `${root}/build/${variant ?? "native"}.log`;
+const variantOptions = { cuda: ["-DWW_CUDA=ON"], simt: ["-DWW_CUDA=EMULATED"] }[variant] ?? [];
 if (flags.includes("--if-needed") && addonLoads()) process.exit(0);
 
 const missing = missingTool();
 if (missing) fail(missing);
 mkdirSync(output, { recursive: true });
-await alone(`${root}/build/lock`, build).catch((error) => fail(error.message));
+await alone(`${output}/lock`, build).catch((error) => fail(error.message));
 
 function build() {
   const start = new Date();
@@ -49,7 +53,9 @@ function configure(options, configured) {
   const given = options.split(/\s+/).filter(Boolean);
   const odd = given.find((option) => !/^-D\w+=/.test(option));
   if (odd) throw new Error(`WESTWIND_CMAKE_ARGS: ${odd}: expected -DNAME=VALUE`);
-  const defines = [...given, `-DWW_OUTPUT_DIR=${output}`].map((option) => option.replace(/^-D/, "--CD"));
+  const defines = [...variantOptions, ...given, `-DWW_OUTPUT_DIR=${output}`].map((option) =>
+    option.replace(/^-D/, "--CD"),
+  );
   const cmakeJs = require.resolve("cmake-js/bin/cmake-js");
   run(process.execPath, cmakeJs, "configure", "-l", "warn", "-d", root, "-O", cmakeFolder, ...defines);
   writeFileSync(`${cmakeFolder}/westwind.json`, configured);

@@ -76,6 +76,16 @@ export class DivergedError extends WestwindError {
   }
 }
 
+/** What is asked for does not fit into a device's memory. Thrown before any of it is taken. */
+export class MemoryError extends WestwindError {
+  constructor(
+    readonly device: string,
+    message: string,
+  ) {
+    super("ERR_OUT_OF_MEMORY", `${device}: ${message}`);
+  }
+}
+
 /** The run was stopped by its AbortSignal. What had been trained is in the last checkpoint. */
 export class AbortedError extends WestwindError {
   constructor(

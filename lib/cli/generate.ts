@@ -9,6 +9,7 @@ interface Flags {
   readonly system?: string;
   readonly chatTemplate?: string;
   readonly raw?: boolean;
+  readonly device: string;
   readonly maxNewTokens: string;
   readonly temperature: string;
   readonly topP: string;
@@ -27,6 +28,7 @@ export function addGenerate(westwind: Command): void {
       "--chat-template <name>",
       "zephyr, chatml, llama2, llama3, mistral or a template's source; default the model's",
     )
+    .option("--device <name>", "auto, cpu, cuda or cuda:N", "auto")
     .option("--raw", "continue the text as it is, without a chat template")
     .option("--max-new-tokens <number>", "most tokens of the answer", "256")
     .option("--temperature <number>", "0 takes the most likely token", "0.7")
@@ -46,6 +48,7 @@ export function addGenerate(westwind: Command): void {
           ...(flags.system !== undefined && { system: flags.system }),
           ...(flags.chatTemplate !== undefined && { chatTemplate: flags.chatTemplate }),
           raw: flags.raw === true,
+          device: flags.device,
           maxNewTokens: number("maxNewTokens", (n) => Number.isInteger(n) && n > 0, "a positive integer"),
           temperature: number("temperature", (n) => n >= 0, "a number from 0 up"),
           topP: number("topP", (n) => n > 0 && n <= 1, "a number above 0 and at most 1"),

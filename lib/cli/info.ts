@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 
-import { systemInfo } from "../index.js";
+import { Device, systemInfo } from "../index.js";
 
 export function addInfo(westwind: Command): void {
   westwind
@@ -19,7 +19,11 @@ function describe({ cpu, instructionSets, cuda, cudaMissing }: ReturnType<typeof
   const lines = [
     ...cpu.map((device) => `cpu      ${device.name}, ${device.units} threads${threads}, ${gib(device.memoryBytes)}`),
     `kernels  ${instructionSets.join(", ")}; ${process.env.WESTWIND_ISA ?? instructionSets.at(-1)} is used`,
-    ...cuda.map((device, i) => `cuda:${i}   ${device.name}, ${device.features}, ${gib(device.memoryBytes)}`),
+    ...cuda.map((device, i) => {
+      using opened = Device.cuda(i);
+      const { free, total } = opened.memory;
+      return `cuda:${i}   ${device.name}, ${device.features}, ${gib(free)} of ${gib(total)} free`;
+    }),
     ...(cuda.length === 0 ? [`cuda     none: ${cudaMissing}`] : []),
     `node     ${process.version}, ${process.platform}-${process.arch}`,
   ];

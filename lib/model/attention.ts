@@ -48,8 +48,8 @@ export class Attention {
   /** Queries, keys and values of `x`, rotated to their positions. */
   project(arena: Arena, x: Tensor<"T,C">, positions: Tensor<"T">, rotation: Rotation): Tensor<"T,M,D"> {
     const { numHeads, numKvHeads, headSize } = this.config;
-    let qkv = linear(arena, x, this.qkv.value);
-    if (this.qkvBias) qkv = addBias(arena, qkv, this.qkvBias.value);
+    let qkv = linear(arena.passing, x, this.qkv.value);
+    if (this.qkvBias) qkv = addBias(arena.passing, qkv, this.qkvBias.value);
     const heads = qkv.view<"T,M,D">([x.shape[0]!, numHeads + 2 * numKvHeads, headSize]);
     return rope(arena, heads, { positions, ...rotation, rotated: numHeads + numKvHeads });
   }
@@ -71,7 +71,7 @@ export class Attention {
     const qkv = this.project(arena, x, mask.positions, rotation);
     const options = { numHeads, scale: 1 / Math.sqrt(headSize), window: slidingWindow ?? 0 };
     const { y: heads, saved: attention } = flashAttention(arena, qkv, mask, options);
-    return { y: this.mix(arena, heads), saved: { x, attention } };
+    return { y: this.mix(arena.passing, heads), saved: { x, attention } };
   }
 
   /** Returns `dx`; adds to the gradients of the weights. */

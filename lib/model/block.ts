@@ -15,7 +15,10 @@ export interface BlockSaved {
   readonly mlp: MlpSaved;
 }
 
-/** `h = x + attention(norm(x))`, `y = h + mlp(norm(h))` */
+/**
+ * `h = x + attention(norm(x))`, `y = h + mlp(norm(h))`. What backward reads lies in the arena, what only the block itself
+ * reads in its `passing`.
+ */
 export class Block {
   readonly inputNorm: Norm;
   readonly attention: Attention;
@@ -36,6 +39,7 @@ export class Block {
     mask: AttentionMask,
     rotation: Rotation,
   ): { y: Tensor<"T,C">; saved: BlockSaved } {
+    arena.passing.reset();
     const normed = this.inputNorm.forward(arena, x);
     const mixed = this.attention.forward(arena, normed.y, mask, rotation);
     const h = add(arena, x, mixed.y);
@@ -53,12 +57,14 @@ export class Block {
     return { y, saved };
   }
 
-  /** Returns `dx`; adds to the gradients of the weights. */
+  /** Returns `dx`; adds to the gradients of the weights. Whatever else it makes lies in `arena.passing`. */
   backward(arena: Arena, dy: Tensor<"T,C">, saved: BlockSaved, rotation: Rotation): Tensor<"T,C"> {
-    const drenormed = this.mlp.backward(arena, dy, saved.mlp);
-    const dh = this.postAttentionNorm.backward(arena, drenormed, dy, saved.postAttentionNorm);
+    const { passing } = arena;
+    passing.reset();
+    const drenormed = this.mlp.backward(passing, dy, saved.mlp);
+    const dh = this.postAttentionNorm.backward(passing, drenormed, dy, saved.postAttentionNorm);
 
-    const dnormed = this.attention.backward(arena, dh, saved.attention, rotation);
+    const dnormed = this.attention.backward(passing, dh, saved.attention, rotation);
     return this.inputNorm.backward(arena, dnormed, dh, saved.inputNorm);
   }
 }

@@ -29,11 +29,13 @@ export class Mlp {
   }
 
   forward(arena: Arena, x: Tensor<"T,C">): { y: Tensor<"T,C">; saved: MlpSaved } {
-    let gateUp = linear(arena, x, this.gateUp.value);
-    if (this.gateUpBias) gateUp = addBias(arena, gateUp, this.gateUpBias.value);
-    const h = swiglu(arena, gateUp);
-    const y = linear(arena, h, this.down.value);
-    return { y: this.downBias ? addBias(arena, y, this.downBias.value) : y, saved: { x, gateUp } };
+    const { passing } = arena;
+    const gateUp = this.gateUpBias
+      ? addBias(arena, linear(passing, x, this.gateUp.value), this.gateUpBias.value)
+      : linear(arena, x, this.gateUp.value);
+    const h = swiglu(passing, gateUp);
+    const y = linear(passing, h, this.down.value);
+    return { y: this.downBias ? addBias(passing, y, this.downBias.value) : y, saved: { x, gateUp } };
   }
 
   /** Returns `dx`; adds to the gradients of the weights. */

@@ -37,7 +37,7 @@ export class Parameters implements Disposable {
     }
     this.numDecayed = decayed;
     const allocate = (dtype: DType): Tensor<"N"> => {
-      const arena = new Arena(device, elements * (dtype === "bf16" ? 2 : 4));
+      const arena = new Arena(device, { kept: elements * (dtype === "bf16" ? 2 : 4) });
       this.arenas.push(arena);
       return arena.empty<"N">([elements], dtype);
     };

@@ -31,14 +31,17 @@ export interface Surface {
   setErrorClass(errorClass: new (code: string, message: string) => Error): void;
   systemInfo(): SystemInfo;
 
-  createStream(device: "cpu" | "cuda", threadsOrOrdinal: number, instructionSet: string): number;
+  createStream(device: "cpu" | "cuda" | "none", threadsOrOrdinal: number, instructionSet: string): number;
   disposeStream(stream: number): void;
+  /** Bytes of the device at this moment. */
+  streamMemory(stream: number): { free: number; total: number };
   sync(stream: number): Promise<void>;
 
   createArena(stream: number, bytes: number): number;
   resetArena(arena: number): void;
   disposeArena(arena: number): void;
   arenaBytes(arena: number): number;
+  arenaPeak(arena: number): number;
 
   createTensor(arena: number, dtype: DType, ...dims: number[]): number;
   viewTensor(tensor: number, firstElement: number, ...dims: number[]): number;

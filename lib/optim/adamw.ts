@@ -29,12 +29,17 @@ export class AdamW implements Disposable {
   ) {
     const { weights, device } = parameters;
     const bytes = 4 * weights.size;
-    this.arena = new Arena(device, (weights.dtype === "f32" ? 2 : 3) * bytes + 256);
+    this.arena = new Arena(device, { kept: (weights.dtype === "f32" ? 2 : 3) * bytes + 256 });
     const zeros = () => fill(this.arena.empty<"N">(weights.shape, "f32"), 0);
     this.m = zeros();
     this.v = zeros();
     this.master = weights.dtype === "f32" ? weights : cast(this.arena.empty<"N">(weights.shape, "f32"), weights);
     this.norm = this.arena.empty<"1">([1], "f32");
+  }
+
+  /** Bytes of the optimiser's own state. */
+  get bytes(): number {
+    return this.arena.bytes;
   }
 
   zeroGradients(): void {

@@ -55,7 +55,7 @@ export async function measureModel(
   const sampling = { maxNewTokens: MAX_NEW_TOKENS, temperature: 0.7, seed: 1, stopTokens: [tokenizer.eosId!] };
   const answers = (await generate(model, opened, sampling)).map(({ ids }) => tokenizer.decode(ids).trim());
 
-  using task = new SftTask(model, TOKEN_BUDGET);
+  using task = new SftTask(model, { tokenBudget: TOKEN_BUDGET });
   const better = rows.map((row) => {
     const messages = [
       ...(row.prompt as { role: string; content: string }[]),

@@ -65,7 +65,7 @@ export function noteDifferences(kind: RecipeKind, recipe: SftRecipe | DpoRecipe,
   });
   if (precisions.length > 0) {
     const wishes = precisions.map((key) => `${origin.get(key)?.spelt ?? key}: ${recipe[key]}`).join(", ");
-    notes.push(`${wishes}: this version computes and saves float32`);
+    notes.push(`${wishes}: a GPU computes and saves bfloat16, the CPU float32`);
   }
   if ("assistant_only_loss" in recipe) {
     const isOldHandbook = origin.get("max_length")?.spelt.endsWith("max_seq_length") === true;

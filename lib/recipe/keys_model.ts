@@ -19,14 +19,18 @@ export const modelKeys = {
   dtype: oneOf(DTYPES, { fp32: "float32", bf16: "bfloat16", fp16: "float16", float: "float32", half: "float16" })
     .nullable()
     .default(null)
-    .describe("Precision asked for the weights. Also spelt torch_dtype. The CPU computes in float32."),
+    .describe(
+      "Precision of the weights. Also spelt torch_dtype. A GPU computes in bfloat16 unless this is float32 or bf16 is false; the CPU computes in float32.",
+    ),
   bf16: flag()
     .nullable()
     .default(null)
-    .describe("Compute in bfloat16 where the device can. The CPU computes in float32."),
-  fp16: flag().default(false).describe("As bf16, for float16."),
-  tf32: flag().nullable().default(null).describe("As bf16, for the TF32 mode of CUDA."),
-  device: text().default("auto").describe("auto, cpu, or cuda; in this version the device is the CPU."),
+    .describe("false: a GPU computes in float32, without TF32. The optimiser keeps float32 weights in any case."),
+  fp16: flag().default(false).describe("float16 is not computed in; a GPU takes bfloat16."),
+  tf32: flag().nullable().default(null).describe("TF32 is not used."),
+  device: text()
+    .default("auto")
+    .describe("auto: a GPU if there is one, else the CPU; cpu; cuda or cuda:N, which never falls back."),
   threads: integer(1)
     .nullable()
     .default(null)

@@ -42,7 +42,7 @@ function findUnsupported(recipe: SftRecipe | DpoRecipe): Problem[] {
     const [only] = recipe.loss_type;
     refuse("loss_type", recipe.loss_type.length === 1 ? only : recipe.loss_type, "sigmoid", "use --loss_type=sigmoid");
   }
-  if (!["auto", "cpu"].includes(recipe.device)) refuse("device", recipe.device, "cpu", "use --device=cpu");
+  if (!/^(auto|cpu|cuda(:\d+)?)$/.test(recipe.device)) refuse("device", recipe.device, "auto, cpu, cuda and cuda:N");
   if (recipe.save_strategy === "best") refuse("save_strategy", recipe.save_strategy, "no, epoch, steps");
 
   const other = configsOf(recipe).find(({ config }) => config !== null && config !== "default");

@@ -11,6 +11,8 @@ export interface GenerateTextOptions extends Omit<GenerateOptions, "stopTokens">
   readonly system?: string;
   /** A built-in name or a template's source; default the model's own. */
   readonly chatTemplate?: string;
+  /** auto, cpu, cuda or cuda:N; default auto. */
+  readonly device?: string;
   /** Continue the text as it is rather than answer it as a chat. */
   readonly raw?: boolean;
 }
@@ -33,8 +35,9 @@ export async function generateText(
     options.raw === true
       ? tokenizer.encode(prompt, { addSpecialTokens: true })
       : encodeChat(tokenizer, prompt, options);
-  using device = Device.cpu();
-  using model = await loadModel(device, folder, { dtype: "f32", trainable: false });
+  using device = Device.open(options.device ?? "auto");
+  const dtype = device.kind === "cuda" ? "bf16" : "f32";
+  using model = await loadModel(device, folder, { dtype, trainable: false });
   checkPrompt(ids, { config: model.config, tokenizer, folder });
   const [answer] = await generate(model, [ids], { ...options, stopTokens: stopTokensOf(model, tokenizer.eosId) });
   return {

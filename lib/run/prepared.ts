@@ -1,6 +1,6 @@
 import type { Llama } from "../model/llama.js";
 import type { Tokenizer } from "../text/tokenizer.js";
-import type { Task } from "../train/task.js";
+import type { DeviceTask, TaskOptions } from "../train/task.js";
 import type { RunEvent } from "./events.js";
 
 /** What a method brings to a run: its rows, tokenised, and what is learned from them. */
@@ -12,22 +12,28 @@ export interface Prepared<Row> {
   /** Rows kept, dropped and truncated. */
   readonly facts: readonly (readonly [string, string | number])[];
   readonly numRows: number;
+  /** Tokens of the longest row. */
+  readonly longest: number;
   /** A hash of every token, so that a run is resumed with the data it began with. */
   readonly dataHash: string;
   /** Token ids and text of prompts to answer before and after, for the report. */
   readonly samplePrompts: readonly { readonly text: string; readonly ids: Int32Array }[];
-  /** Ends with the task, and the rows as it takes them. Called with the model as it was before training. */
+  /** What is learned. */
+  task(model: Llama, options: TaskOptions): DeviceTask<Row>;
+  /** The row of so many tokens that takes the most memory. */
+  widestRow(tokens: number): Row;
+  /** Ends with the rows as the task takes them. Called with the model as it was before training. */
   start(model: Llama, context: StartContext): AsyncIterable<RunEvent | Started<Row>>;
 }
 
 export interface StartContext {
+  readonly options: TaskOptions;
   readonly outputDir: string;
   readonly signal?: AbortSignal;
 }
 
 export interface Started<Row> {
   readonly kind: "started";
-  readonly task: Task<Row> & Disposable;
   readonly rows: readonly Row[];
   readonly evalRows: readonly Row[];
 }

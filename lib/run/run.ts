@@ -15,13 +15,17 @@ import {
 } from "../checkpoint/run_folder.js";
 import { saveAmong, saveModel } from "../checkpoint/save_model.js";
 import { loadTrainingState, type Progress, saveTrainingState } from "../checkpoint/training_state.js";
+import { readModelConfig } from "../model/config.js";
 import { AdamW } from "../optim/adamw.js";
 import type { TrainingRecipe } from "../recipe/schema.js";
 import { renderReport } from "../report/report.js";
 import { Device } from "../tensor/device.js";
+import type { Task } from "../train/task.js";
 import { type StepRecord, train } from "../train/train.js";
 import type { RunEvent, RunSummary } from "./events.js";
+import { fitMemory } from "./fit_memory.js";
 import { evaluationRecord, LogWindow, RunLog } from "./log.js";
+import { precisionOf } from "./precision.js";
 import type { Prepared, Started } from "./prepared.js";
 import { reportOf } from "./report_of.js";
 import { answerSamples } from "./samples.js";
@@ -57,17 +61,22 @@ export async function* carryOut<Row>(
   const resume = recipe.resume_from_checkpoint || isBegun;
   const checkpoint = resume ? await resolveResume(outputDir, resume, hash) : undefined;
 
-  using device = Device.cpu(recipe.threads === null ? {} : { threads: recipe.threads });
-  using model = await loadModel(device, modelFolder, { dtype: "f32", trainable: true });
+  using device = Device.open(recipe.device, recipe.threads === null ? {} : { threads: recipe.threads });
+  const dtype = precisionOf(recipe, device);
+  const taskOptions = await fitMemory(device, recipe, settings, prepared, {
+    config: await readModelConfig(modelFolder),
+    dtype,
+  });
+  using model = await loadModel(device, modelFolder, { dtype, trainable: true });
   await claimRunFolder(outputDir, identity, { overwrite: recipe.overwrite_output_dir }); // what can be refused, was
   const arrived = performance.now();
   let started: Started<Row> | undefined;
-  for await (const event of prepared.start(model, { outputDir, ...(signal && { signal }) })) {
+  for await (const event of prepared.start(model, { options: taskOptions, outputDir, ...(signal && { signal }) })) {
     if (event.kind === "started") started = event;
     else yield event;
   }
   assert(started, "a method starts");
-  using _task = started.task;
+  using task = prepared.task(model, taskOptions);
   const referenceSeconds = (performance.now() - arrived) / 1000;
   const before = await answerSamples(model, prepared, recipe);
 
@@ -104,6 +113,7 @@ export async function* carryOut<Row>(
   const steps: StepRecord[] = [];
   const begun = performance.now();
   for await (const event of loop(recipe, settings, started, {
+    task,
     optimizer,
     log,
     window,
@@ -130,7 +140,8 @@ export async function* carryOut<Row>(
   return summary;
 }
 
-interface LoopContext {
+interface LoopContext<Row> {
+  readonly task: Task<Row>;
   readonly optimizer: AdamW;
   readonly log: RunLog;
   readonly window: LogWindow;
@@ -142,8 +153,8 @@ interface LoopContext {
 async function* loop<Row>(
   recipe: TrainingRecipe,
   settings: Settings,
-  { task, rows, evalRows }: Started<Row>,
-  { optimizer, log, window, from, signal, save }: LoopContext,
+  { rows, evalRows }: Started<Row>,
+  { task, optimizer, log, window, from, signal, save }: LoopContext<Row>,
 ): AsyncGenerator<RunEvent & { kind: "step" }> {
   const { plan, schedule, evaluateEvery, saveEvery } = settings;
   const training = train({

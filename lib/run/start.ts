@@ -4,6 +4,7 @@ import type { TokenSequence } from "../data/encode.js";
 import { encodeSft } from "../data/encode.js";
 import { encodePairs } from "../data/encode_pairs.js";
 import { type PreferencePair, type SftRow, toPreferencePair, toSftRow } from "../data/row.js";
+import type { Llama } from "../model/llama.js";
 import type { ParsedRecipe } from "../recipe/parse.js";
 import type { DpoRecipe, SftRecipe } from "../recipe/schema.js";
 import { checkSupported } from "../recipe/support.js";
@@ -11,14 +12,12 @@ import type { Message } from "../text/chat_template.js";
 import { DpoTask, type ReferencedPair } from "../train/dpo.js";
 import { referencePairs } from "../train/reference.js";
 import { SftTask } from "../train/sft.js";
+import type { TaskOptions } from "../train/task.js";
 import { checkTokens } from "./check_tokens.js";
 import type { RunEvent, RunSummary } from "./events.js";
 import { countFacts, type Data, encodeOptions, hashTokens, loadData } from "./load_data.js";
 import type { Prepared } from "./prepared.js";
 import { carryOut, type RunOptions } from "./run.js";
-
-/** Tokens that go through the model at once where the recipe leaves it open: enough for every core, little memory. */
-const TOKEN_BUDGET = 8192;
 
 /** Supervised fine-tuning as a recipe says. Yields what happens; the last event has the summary, which is returned too. */
 export async function* runSft(
@@ -68,12 +67,18 @@ async function prepareSft(recipe: SftRecipe): Promise<Prepared<TokenSequence>> {
     numRows: rows.length,
     dataHash: hashTokens(rows),
     samplePrompts: promptsOf(data, (testRows.length > 0 ? testRows : trainRows).map(promptOfSft)),
-    async *start(model) {
-      const task = new SftTask(model, recipe.token_budget ?? TOKEN_BUDGET);
-      yield { kind: "started", task, rows, evalRows: test?.sequences ?? [] };
+    longest: longestOf([...rows, ...(test?.sequences ?? [])].map(({ ids }) => ids.length)),
+    task: (model, options) => new SftTask(model, options),
+    widestRow: (tokens) => ({ ids: new Int32Array(tokens), trainable: new Uint8Array(tokens).fill(1), place: NOWHERE }),
+    async *start() {
+      yield { kind: "started", rows, evalRows: test?.sequences ?? [] };
     },
   };
 }
+
+const NOWHERE = { source: "planning", index: 0 };
+
+const longestOf = (lengths: readonly number[]): number => lengths.reduce((a, b) => Math.max(a, b), 0);
 
 /** Rows as packing_strategy makes them. Best-fit packing needs no rows of its own: batches are packed as they are run. */
 function arrange(recipe: SftRecipe, sequences: TokenSequence[]): TokenSequence[] {
@@ -90,6 +95,8 @@ async function prepareDpo(recipe: DpoRecipe): Promise<Prepared<ReferencedPair>> 
     encodePairs(rows, { ...encodeOptions(recipe, data), maxPromptLength: recipe.max_prompt_length });
   const trainRows = data.train.map(toPreferencePair);
   const train = encode(trainRows);
+  const makeTask = (model: Llama, options: TaskOptions) =>
+    new DpoTask(model, { ...options, beta: recipe.beta, labelSmoothing: recipe.label_smoothing });
   const testRows = data.test.map(toPreferencePair);
   const test = testRows.length > 0 ? encode(testRows) : undefined;
   return {
@@ -108,12 +115,19 @@ async function prepareDpo(recipe: DpoRecipe): Promise<Prepared<ReferencedPair>> 
       data,
       (testRows.length > 0 ? testRows : trainRows).map(({ prompt }) => prompt),
     ),
-    async *start(model, { outputDir, signal }) {
-      const task = new DpoTask(model, {
-        beta: recipe.beta,
-        labelSmoothing: recipe.label_smoothing,
-        tokenBudget: recipe.token_budget ?? TOKEN_BUDGET,
-      });
+    longest: longestOf(
+      [...train.pairs, ...(test?.pairs ?? [])].map(
+        ({ prompt, chosen, rejected }) => prompt.length + chosen.length + rejected.length,
+      ),
+    ),
+    task: makeTask,
+    widestRow: (tokens) => {
+      const chosen = new Int32Array(Math.ceil((tokens - 1) / 2));
+      const rejected = new Int32Array(tokens - 1 - chosen.length);
+      return { prompt: new Int32Array(1), chosen, rejected, refChosen: 0, refRejected: 0, place: NOWHERE };
+    },
+    async *start(model, { options, outputDir, signal }) {
+      using task = makeTask(model, options);
       const all = [...train.pairs, ...(test?.pairs ?? [])];
       const referenced: ReferencedPair[] = [];
       const work = referencePairs(task, all, {
@@ -127,7 +141,7 @@ async function prepareDpo(recipe: DpoRecipe): Promise<Prepared<ReferencedPair>> 
         else referenced.push(...event.pairs);
       }
       const count = train.pairs.length;
-      yield { kind: "started", task, rows: referenced.slice(0, count), evalRows: referenced.slice(count) };
+      yield { kind: "started", rows: referenced.slice(0, count), evalRows: referenced.slice(count) };
     },
   };
 }

@@ -5,19 +5,26 @@ import { type DType, Tensor } from "./tensor.js";
 /** Tells of arenas that were forgotten rather than disposed of. A net for leaks, not a way to free memory. */
 const forgotten = new FinalizationRegistry((handle: number) => native.disposeArena(handle));
 
+/** Bytes of an arena and of what passes in it. */
+export interface ArenaBytes {
+  readonly kept: number;
+  readonly passing: number;
+}
+
 /**
  * Memory that is handed out by moving a pointer and taken back all at once. Parameters live in arenas that are never
  * reset; the activations of a micro-batch in one that is reset when its backward pass has been enqueued.
  */
 export class Arena implements Disposable {
   private readonly handle: number;
+  private child: Arena | undefined;
 
-  /** Takes `bytes` from the device at once, and more when they are needed. */
+  /** Takes `kept` bytes from the device at once, `passing` ones when they are first used, and more when they are needed. */
   constructor(
     readonly device: Device,
-    bytes = 0,
+    private readonly reserve: Partial<ArenaBytes> = {},
   ) {
-    this.handle = native.createArena(device.stream, bytes);
+    this.handle = native.createArena(device.stream, reserve.kept ?? 0);
     forgotten.register(this, this.handle, this);
   }
 
@@ -33,17 +40,30 @@ export class Arena implements Disposable {
     return tensor;
   }
 
+  /** Memory of its own for what does not outlive a part of the work, such as a layer: its owner resets it there. */
+  get passing(): Arena {
+    this.child ??= new Arena(this.device, { kept: this.reserve.passing ?? 0 });
+    return this.child;
+  }
+
   /** Ends every tensor of this arena; using one is an error from here on. Work already enqueued is not disturbed. */
   reset(): void {
+    this.child?.reset();
     native.resetArena(this.handle);
+  }
+
+  /** The most bytes that were in use between two resets: an arena that reserves as much never grows. */
+  get peak(): ArenaBytes {
+    return { kept: native.arenaPeak(this.handle), passing: this.child?.peak.kept ?? 0 };
   }
 
   /** Bytes taken from the device. */
   get bytes(): number {
-    return native.arenaBytes(this.handle);
+    return native.arenaBytes(this.handle) + (this.child?.bytes ?? 0);
   }
 
   [Symbol.dispose](): void {
+    this.child?.[Symbol.dispose]();
     forgotten.unregister(this);
     native.disposeArena(this.handle);
   }

@@ -12,7 +12,7 @@ export interface CpuOptions {
 /** A device and the stream that orders everything on it: calls enqueue and return, only reads and `sync` wait. */
 export class Device implements Disposable {
   private constructor(
-    readonly kind: "cpu" | "cuda",
+    readonly kind: "cpu" | "cuda" | "none",
     readonly stream: number,
     readonly description: string,
   ) {}
@@ -24,6 +24,31 @@ export class Device implements Disposable {
     const stream = native.createStream("cpu", threads, instructionSet);
     const isa = instructionSet || instructionSets.at(-1);
     return new Device("cpu", stream, `${cpu[0]?.name}, ${isa}, ${threads || cpu[0]?.units} threads`);
+  }
+
+  static cuda(ordinal: number): Device {
+    const stream = native.createStream("cuda", ordinal, "");
+    const { name, features } = native.systemInfo().cuda[ordinal]!;
+    return new Device("cuda", stream, `cuda:${ordinal}, ${name}, ${features}`);
+  }
+
+  /** Runs nothing and counts what arenas hand out: the memory of a step before any of it is taken. */
+  static plan(): Device {
+    return new Device("none", native.createStream("none", 0, ""), "none");
+  }
+
+  /** "cpu", "cuda", "cuda:1", which never fall back, or "auto": the first GPU if there is one, else the CPU. */
+  static open(name: string, options: CpuOptions = {}): Device {
+    if (name === "cpu") return Device.cpu(options);
+    if (name === "auto") return native.systemInfo().cuda.length > 0 ? Device.cuda(0) : Device.cpu(options);
+    const cuda = /^cuda(?::(\d+))?$/.exec(name);
+    if (!cuda) throw new ConfigError("device", `${name}, expected auto, cpu, cuda or cuda:N`);
+    return Device.cuda(Number(cuda[1] ?? 0));
+  }
+
+  /** Bytes of this device at the moment. */
+  get memory(): { readonly free: number; readonly total: number } {
+    return native.streamMemory(this.stream);
   }
 
   /** Waits until everything enqueued so far has run. Rejects with the first error, which names its kernel. */

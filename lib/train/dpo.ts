@@ -5,10 +5,10 @@ import { segmentSum, segmentSumBackward } from "../kernels/segment_sum.js";
 import { type TokenLogProbs, tokenLogProbs, tokenLogProbsBackward } from "../kernels/token_log_probs.js";
 import { uploadInput } from "../model/input.js";
 import type { Llama, LlamaSaved } from "../model/llama.js";
-import { Arena } from "../tensor/arena.js";
+import { Arena, type ArenaBytes } from "../tensor/arena.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { Metrics, merged, sumOf } from "./metrics.js";
-import type { Task } from "./task.js";
+import type { DeviceTask, TaskOptions } from "./task.js";
 
 // N = labels, P = pairs, S = 2 P sequences: the chosen answers, then the rejected ones
 
@@ -18,11 +18,9 @@ export interface ReferencedPair extends TokenPair {
   readonly refRejected: number;
 }
 
-export interface DpoOptions {
+export interface DpoOptions extends TaskOptions {
   readonly beta: number;
   readonly labelSmoothing: number;
-  /** Bounds the tokens that go through the model at once; it changes memory and speed, not the result. */
-  readonly tokenBudget: number;
 }
 
 interface Forward {
@@ -33,14 +31,18 @@ interface Forward {
 }
 
 /** Direct preference optimisation against log-probabilities of the frozen model that were computed before. */
-export class DpoTask implements Task<ReferencedPair>, Disposable {
+export class DpoTask implements DeviceTask<ReferencedPair> {
   private readonly arena: Arena;
 
   constructor(
     private readonly model: Llama,
     private readonly options: DpoOptions,
   ) {
-    this.arena = new Arena(model.device);
+    this.arena = new Arena(model.device, options.reserve);
+  }
+
+  get peak(): ArenaBytes {
+    return this.arena.peak;
   }
 
   count(rows: readonly ReferencedPair[]): number {

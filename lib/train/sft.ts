@@ -4,20 +4,23 @@ import { fill } from "../kernels/fill.js";
 import { type TokenLogProbs, tokenLogProbs, tokenLogProbsBackward } from "../kernels/token_log_probs.js";
 import { uploadInput } from "../model/input.js";
 import type { Llama } from "../model/llama.js";
-import { Arena } from "../tensor/arena.js";
+import { Arena, type ArenaBytes } from "../tensor/arena.js";
 import { Metrics, merged, sumOf } from "./metrics.js";
-import type { Task } from "./task.js";
+import type { DeviceTask, TaskOptions } from "./task.js";
 
 /** Supervised fine-tuning: the cross-entropy of the trainable tokens, each given those before it. */
-export class SftTask implements Task<TokenSequence>, Disposable {
+export class SftTask implements DeviceTask<TokenSequence> {
   private readonly arena: Arena;
 
-  /** `tokenBudget` bounds the tokens that go through the model at once; it changes memory and speed, not the result. */
   constructor(
     private readonly model: Llama,
-    private readonly tokenBudget: number,
+    private readonly options: TaskOptions,
   ) {
-    this.arena = new Arena(model.device);
+    this.arena = new Arena(model.device, options.reserve);
+  }
+
+  get peak(): ArenaBytes {
+    return this.arena.peak;
   }
 
   count(rows: readonly TokenSequence[]): number {
@@ -30,7 +33,7 @@ export class SftTask implements Task<TokenSequence>, Disposable {
 
   async forwardBackward(rows: readonly TokenSequence[], scale: number): Promise<Metrics> {
     return merged(
-      packSequences(rows, { tokenBudget: this.tokenBudget }).map((batch) => {
+      packSequences(rows, this.options).map((batch) => {
         const { arena, model } = this;
         const { hidden, saved } = model.forward(arena, uploadInput(arena, batch));
         const rowsTensor = arena.from<"N">(batch.rows);
@@ -47,7 +50,7 @@ export class SftTask implements Task<TokenSequence>, Disposable {
 
   async forward(rows: readonly TokenSequence[]): Promise<Metrics> {
     return merged(
-      packSequences(rows, { tokenBudget: this.tokenBudget }).map((batch) => {
+      packSequences(rows, this.options).map((batch) => {
         const { arena, model } = this;
         const { hidden } = model.forward(arena, uploadInput(arena, batch));
         const rowsTensor = arena.from<"N">(batch.rows);

@@ -1,4 +1,18 @@
+import type { ArenaBytes } from "../tensor/arena.js";
 import type { Metrics } from "./metrics.js";
+
+/** A task that holds memory on a model's device. */
+export interface DeviceTask<Row> extends Task<Row>, Disposable {
+  /** What the micro-batches so far took at most for activations. */
+  readonly peak: ArenaBytes;
+}
+
+export interface TaskOptions {
+  /** Most tokens that go through the model at once; it changes memory and speed, not the result. */
+  readonly tokenBudget: number;
+  /** Memory for activations to take in advance; default none. It grows where that is too little. */
+  readonly reserve?: ArenaBytes;
+}
 
 /** What is being learned, from rows of one kind. `SftTask` and `DpoTask` are the two there are. */
 export interface Task<Row> {

@@ -28,12 +28,14 @@ class Arena {
     }
     void* memory = static_cast<char*>(blocks_.back().memory) + used_;
     used_ += size;
+    taken_ += size;
+    if (taken_ > peak_) peak_ = taken_;
     return memory;
   }
 
   // The memory may still be in use by work that is enqueued; whatever reuses it is enqueued behind.
   void reset() {
-    used_ = 0;
+    used_ = taken_ = 0;
     if (blocks_.size() < 2) return;
     const int64_t total = bytes();
     release_blocks();
@@ -45,6 +47,8 @@ class Arena {
     for (const Block& block : blocks_) total += block.bytes;
     return total;
   }
+
+  int64_t peak() const { return peak_; }  // the most bytes between two resets: what one block would have to hold
 
   std::vector<uint32_t> tensors;  // handles that end with the next reset
 
@@ -66,7 +70,8 @@ class Arena {
 
   std::shared_ptr<Stream> stream_;
   std::vector<Block> blocks_;
-  int64_t used_ = 0;  // of the last block
+  int64_t used_ = 0;               // of the last block
+  int64_t taken_ = 0, peak_ = 0;  // of all blocks since the reset, and the most of that
 };
 
 }  // namespace ww::addon

@@ -1,4 +1,5 @@
 #include "native/addon/addon.h"
+#include "native/core/plan_stream.h"
 #include "native/kernels/backend.h"
 
 namespace ww::addon {
@@ -7,7 +8,14 @@ namespace {
 
 constexpr int64_t kMostThreads = 1024;  // far more processors than any machine has, far fewer threads than it refuses
 
-// createStream("cpu", threads (0: one for each processor), instructionSet) or createStream("cuda", ordinal)
+std::shared_ptr<Stream> make_stream(const std::string& device, int number, const std::string& instruction_set) {
+  if (device == "cuda") return cuda::make_stream(number);
+  if (device == "none") return std::make_shared<PlanStream>();
+  return cpu::make_stream(number, instruction_set);
+}
+
+// createStream("cpu", threads (0: one for each processor), instructionSet), createStream("cuda", ordinal, "") or
+// createStream("none", 0, "")
 Napi::Value create(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const std::string device = info[0].As<Napi::String>();
@@ -16,9 +24,7 @@ Napi::Value create(const Napi::CallbackInfo& info) {
     throw Error(ErrorCode::value, (device == "cuda" ? "ordinal is " : "threads is ") + std::to_string(number) +
                                       ", expected 0 to " + std::to_string(kMostThreads));
   }
-  std::shared_ptr<Stream> stream = device == "cuda"
-                                       ? cuda::make_stream(static_cast<int>(number))
-                                       : cpu::make_stream(static_cast<int>(number), info[2].As<Napi::String>());
+  std::shared_ptr<Stream> stream = make_stream(device, static_cast<int>(number), info[2].As<Napi::String>());
   return Napi::Number::New(env, data(env).streams.insert(std::move(stream)));
 }
 
@@ -26,6 +32,14 @@ Napi::Value create(const Napi::CallbackInfo& info) {
 Napi::Value dispose(const Napi::CallbackInfo& info) {
   data(info.Env()).streams.remove(handle_at(info, 0));
   return info.Env().Undefined();
+}
+
+Napi::Value memory(const Napi::CallbackInfo& info) {
+  const DeviceMemory memory = data(info.Env()).stream(handle_at(info, 0)).memory();
+  Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("free", static_cast<double>(memory.free));
+  result.Set("total", static_cast<double>(memory.total));
+  return result;
 }
 
 Napi::Value sync(const Napi::CallbackInfo& info) {
@@ -64,6 +78,7 @@ void settle(Napi::Env env, Napi::Function, void*, Completion* completion) {
 void register_streams(Napi::Object exports) {
   define<create>(exports, "createStream");
   define<dispose>(exports, "disposeStream");
+  define<memory>(exports, "streamMemory");
   define<sync>(exports, "sync");
 }
 

@@ -73,6 +73,10 @@ Napi::Value arena_bytes(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(data(info.Env()).arena(handle_at(info, 0)).bytes()));
 }
 
+Napi::Value arena_peak(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(data(info.Env()).arena(handle_at(info, 0)).peak()));
+}
+
 // createTensor(arena, dtype, ...dims)
 Napi::Value create_tensor(const Napi::CallbackInfo& info) {
   Arena& arena = data(info.Env()).arena(handle_at(info, 0));
@@ -139,6 +143,7 @@ void register_tensors(Napi::Object exports) {
   define<reset_arena>(exports, "resetArena");
   define<dispose_arena>(exports, "disposeArena");
   define<arena_bytes>(exports, "arenaBytes");
+  define<arena_peak>(exports, "arenaPeak");
   define<create_tensor>(exports, "createTensor");
   define<view_tensor>(exports, "viewTensor");
   define<upload_tensor>(exports, "uploadTensor");

@@ -18,6 +18,10 @@ struct Failure {
   std::string message;
 };
 
+struct DeviceMemory {
+  int64_t free = 0, total = 0;  // bytes
+};
+
 // An ordered queue of work on one device. Calls enqueue and return; nothing waits until someone reads a result.
 class Stream {
  public:
@@ -35,6 +39,9 @@ class Stream {
   // Fills `to` from host bytes of `dtype`; `owner` keeps them alive until the copy has run.
   virtual void upload(const Tensor& to, const void* from, FileDType dtype, std::shared_ptr<const void> owner) = 0;
   virtual void download(const Tensor& from, void* to) = 0;
+
+  // What the device's memory is like at this moment, other processes included.
+  virtual DeviceMemory memory() = 0;
 
   // Calls `reached` on a thread of the stream once all work enqueued so far has run, with the failure if there is one.
   virtual void notify(std::function<void(const Failure*)> reached) = 0;

@@ -8,7 +8,8 @@
 namespace ww {
 
 enum class DType : uint8_t { f32, bf16, i32 };
-enum class DeviceKind : uint8_t { cpu, cuda };
+// none: memory is counted, nothing runs (plan_stream.h).
+enum class DeviceKind : uint8_t { cpu, cuda, none };
 
 WW_INLINE const char* dtype_name(DType dtype) {
   switch (dtype) {

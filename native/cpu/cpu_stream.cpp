@@ -86,6 +86,8 @@ void CpuStream::download(const Tensor& from, void* to) {
   enqueue("download", [=](Workers&) { std::memcpy(to, from.data, from.bytes()); });
 }
 
+DeviceMemory CpuStream::memory() { return {available_memory(), physical_memory()}; }
+
 void CpuStream::notify(std::function<void(const Failure*)> reached) { push({"notify", nullptr, std::move(reached)}); }
 
 namespace {

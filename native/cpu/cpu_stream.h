@@ -27,6 +27,7 @@ class CpuStream : public Stream {
   void release(void* memory, int64_t bytes) override;
   void upload(const Tensor& to, const void* from, FileDType dtype, std::shared_ptr<const void> owner) override;
   void download(const Tensor& from, void* to) override;
+  DeviceMemory memory() override;
   void notify(std::function<void(const Failure*)> reached) override;
 
  private:

@@ -69,6 +69,15 @@ int available_processors() {
   return std::max(count, 1);
 }
 
+int64_t available_memory() {
+  std::ifstream lines("/proc/meminfo");
+  std::string name;
+  for (int64_t kib; lines >> name >> kib; lines.ignore(64, '\n')) {
+    if (name == "MemAvailable:") return kib * 1024;
+  }
+  return physical_memory();
+}
+
 int64_t physical_memory() { return int64_t(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE); }
 
 }  // namespace ww::cpu

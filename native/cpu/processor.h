@@ -23,6 +23,7 @@ Isa best_isa();
 std::string processor_name();
 int available_processors();  // what the affinity mask and the cgroup's quota leave to this process
 int64_t physical_memory();
+int64_t available_memory();  // what the system could give now, caches given up
 
 // Tells the core that this is a spin loop.
 inline void pause() {

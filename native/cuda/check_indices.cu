@@ -17,7 +17,7 @@ __global__ void check_indices_kernel(Fault* fault, const char* kernel, const cha
   firsts[threadIdx.x] = first;
   __syncthreads();
   for (int half = kThreads / 2; half > 0; half /= 2) {
-    if (threadIdx.x < half && firsts[threadIdx.x + half] < firsts[threadIdx.x]) {
+    if (static_cast<int>(threadIdx.x) < half && firsts[threadIdx.x + half] < firsts[threadIdx.x]) {
       firsts[threadIdx.x] = firsts[threadIdx.x + half];
     }
     __syncthreads();

@@ -178,6 +178,13 @@ void CudaStream::download(const Tensor& from, void* to) {
   });
 }
 
+DeviceMemory CudaStream::memory() {
+  activate();
+  size_t free = 0, total = 0;
+  check(cudaMemGetInfo(&free, &total), "cuda: memory");
+  return {static_cast<int64_t>(free), static_cast<int64_t>(total)};
+}
+
 void CudaStream::notify(std::function<void(const Failure*)> reached) {
   activate();
   check(cudaMemcpyAsync(host_fault_, device_fault_, sizeof(Fault), cudaMemcpyDeviceToHost, stream_), "cuda: notify");

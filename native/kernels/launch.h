@@ -22,10 +22,13 @@ template <class Args>
 void launch(Args args, Stream& stream) {
   SignatureChecker checker(Args::kName, stream.device());
   args.visit(checker);
-  if (stream.device() == DeviceKind::cuda) {
-    cuda::run(args, stream);
-  } else {
-    cpu::run(args, stream);
+  switch (stream.device()) {
+    case DeviceKind::cpu:
+      return cpu::run(args, stream);
+    case DeviceKind::cuda:
+      return cuda::run(args, stream);
+    case DeviceKind::none:
+      return;
   }
 }
 

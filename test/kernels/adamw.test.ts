@@ -68,7 +68,7 @@ describe.each(backends)("$name", (backend) => {
   });
 
   const update = async (values: { grad: number; m: number; v: number }, scalars: Record<string, number> = {}) => {
-    const { weight, m, v } = await launch(backend.device(1), "adamw", {
+    const { weight, m, v } = await launch(backend, 1, "adamw", {
       axes: { N: 1 },
       dtypes: { t: "f32" },
       scalars: {

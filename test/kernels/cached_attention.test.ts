@@ -55,8 +55,8 @@ describe.each(backends)("$name", (backend) => {
     const empty = new Float64Array(axes.N * axes.K * axes.D).fill(Number.NaN); // a slot nobody wrote is never read
     const slots = Float64Array.from({ length: axes.T }, (_, t) => t + 5);
     const values = { qkv, slots, k_cache: empty, v_cache: empty };
-    const cache = await launch(backend.device(2), "kv_cache_write", { axes, dtypes, scalars: {}, values });
-    const { y } = await launch(backend.device(2), "cached_attention", {
+    const cache = await launch(backend, 2, "kv_cache_write", { axes, dtypes, scalars: {}, values });
+    const { y } = await launch(backend, 2, "cached_attention", {
       axes,
       dtypes,
       scalars: { scale: 0.3, window: 0 },
@@ -80,7 +80,7 @@ describe.each(backends)("$name", (backend) => {
       begins: Float64Array.of(0),
       lengths: Float64Array.of(3),
     };
-    const { y } = await launch(backend.device(1), "cached_attention", {
+    const { y } = await launch(backend, 1, "cached_attention", {
       axes,
       dtypes,
       scalars: { scale: 1, window: 0 },

@@ -28,7 +28,7 @@ describe.each(backends)("$name", (backend) => {
     const N = 5 * cases.length + 1; // whole vectors and a rest
     const values = { x: Float64Array.from({ length: N }, (_, i) => cases[i % cases.length]![0]) };
     const run = { axes: { N }, dtypes: { s: "f32", t: "bf16" }, scalars: {}, values } as const;
-    const { y } = await launch(backend.device(1), "cast", run);
+    const { y } = await launch(backend, 1, "cast", run);
     y!.values.forEach((value, i) => {
       expect(value).toBe(cases[i % cases.length]![1]);
     });

@@ -99,7 +99,7 @@ function asDeclared(kernel: string, scalars: Scalars): Scalars {
 }
 
 async function check(kernel: string, backend: Backend, run: Case, roundsInside: boolean): Promise<void> {
-  const outcome = await launch(backend.device(1), kernel, run);
+  const outcome = await launch(backend, 1, kernel, run);
   for (const { name, role } of tensorsOf(kernel)) {
     if (role === "in") continue;
     const expected = run.expected[name];
@@ -110,7 +110,7 @@ async function check(kernel: string, backend: Backend, run: Case, roundsInside: 
     const tolerance = TOLERANCE[coarse && dtype === "f32" ? "bf16" : dtype];
     expectClose(`${kernel}.${name}`, values, expected, { tolerance, start });
   }
-  expectSameBits(kernel, await launch(backend.device(3), kernel, run), outcome);
+  expectSameBits(kernel, await launch(backend, 3, kernel, run), outcome);
 }
 
 /** `actual - start` against `expected`, relative to the largest expected value, with room for one rounding of `start`. */

@@ -33,7 +33,7 @@ describe.each(backends)("$name", (backend) => {
   ])("dpo_loss is finite for margins of 10000 with smoothing %f", async (label_smoothing, loss, dpolicy) => {
     const zeros = new Float64Array(2);
     const { axes, dtypes } = { axes: { P: 2 }, dtypes: {} };
-    const outcome = await launch(backend.device(1), "dpo_loss", {
+    const outcome = await launch(backend, 1, "dpo_loss", {
       axes,
       dtypes,
       scalars: { beta: 1, label_smoothing, grad_scale: 1 },

@@ -37,7 +37,7 @@ describe.each(backends)("$name", (backend) => {
       dy: Float64Array.of(1, 1e8, -1e8),
       dweight: Float64Array.of(0.1, 0, -0.1),
     };
-    const { dweight } = await launch(backend.device(1), "embedding_backward", {
+    const { dweight } = await launch(backend, 1, "embedding_backward", {
       axes,
       dtypes: { t: "f32" },
       scalars: {},

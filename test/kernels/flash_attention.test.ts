@@ -111,10 +111,10 @@ async function attend(
     dtypes: { t: "f32" } as const,
     scalars: { scale: 0.5, window: 0 },
   };
-  const forward = await launch(backend.device(2), "flash_attention_forward", { ...run, values: { qkv, ...mask } });
+  const forward = await launch(backend, 2, "flash_attention_forward", { ...run, values: { qkv, ...mask } });
   const [y, lse] = [forward.y!.values, forward.lse!.values];
   const values = { dy, qkv, y, lse, ...mask };
-  const backward = await launch(backend.device(2), "flash_attention_backward", { ...run, values });
+  const backward = await launch(backend, 2, "flash_attention_backward", { ...run, values });
   return { y, lse, dqkv: backward.dqkv!.values };
 }
 

@@ -10,7 +10,7 @@ conformance("global_norm", { reference: globalNorm, axes: [{ N: 1 }, { N: 33 }, 
 describe.each(backends)("$name", (backend) => {
   const norm = async (x: Float64Array) => {
     const run = { axes: { N: x.length }, dtypes: { t: "f32" }, scalars: {}, values: { x } } as const;
-    return (await launch(backend.device(1), "global_norm", run)).norm!.values[0]!;
+    return (await launch(backend, 1, "global_norm", run)).norm!.values[0]!;
   };
 
   test("global_norm neither overflows nor underflows", async () => {

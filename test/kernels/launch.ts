@@ -14,26 +14,44 @@ export type Scalars<K extends string = string> = Record<K, number>;
 /** What the dtype letters of a declaration stand for. */
 export type DTypes = Readonly<Record<string, DType>>;
 
-/** Elements before and after every buffer that nobody may touch. Odd, since kernels take any address. */
-const GUARD = 67;
-
 export interface Backend {
   readonly name: string;
+  /** Elements before and after every buffer that nobody may touch. Kernels take any address, so it may be odd. */
+  readonly guard: number;
   device(threads: number): Device;
 }
 
-/** Everything kernels run on here: the CPU with each of its instruction sets. Devices live as long as the test file. */
-export const backends: readonly Backend[] = systemInfo().instructionSets.map((instructionSet) => {
-  const devices = new Map<number, Device>();
-  return {
-    name: instructionSet,
-    device(threads) {
-      const device = devices.get(threads) ?? Device.cpu({ threads, instructionSet });
-      devices.set(threads, device);
-      return device;
-    },
-  };
-});
+const { instructionSets, cuda } = systemInfo();
+let gpu: Device | undefined;
+const openGpu = (): Device => {
+  gpu ??= Device.cuda(0);
+  return gpu;
+};
+
+/**
+ * Everything kernels run on here: the CPU with each of its instruction sets, a GPU with buffers that begin where 16 bytes
+ * do and with others. WESTWIND_TEST_BACKENDS keeps those whose names begin so. Devices live as long as the test file.
+ */
+export const backends: readonly Backend[] = [
+  ...instructionSets.map((instructionSet) => {
+    const devices = new Map<number, Device>();
+    return {
+      name: instructionSet,
+      guard: 67,
+      device(threads: number) {
+        const device = devices.get(threads) ?? Device.cpu({ threads, instructionSet });
+        devices.set(threads, device);
+        return device;
+      },
+    };
+  }),
+  ...(cuda.length > 0
+    ? [
+        { name: "cuda", guard: 64, device: openGpu },
+        { name: "cuda unaligned", guard: 67, device: openGpu },
+      ]
+    : []),
+].filter(({ name }) => name.startsWith(process.env.WESTWIND_TEST_BACKENDS ?? ""));
 
 export interface Launch {
   readonly axes: Axes;
@@ -70,18 +88,23 @@ export function resolve(spec: string, axes: Axes, dtypes: DTypes): { dtype: DTyp
  * Runs one kernel once. Outputs start as NaN (i32: -1), so what a kernel forgets to write shows. Throws when it touched
  * memory around a tensor, or an input.
  */
-export async function launch(device: Device, kernel: string, run: Launch): Promise<Record<string, Outcome>> {
-  using arena = new Arena(device);
+export async function launch(
+  { guard, device }: Backend,
+  threads: number,
+  kernel: string,
+  run: Launch,
+): Promise<Record<string, Outcome>> {
+  using arena = new Arena(device(threads));
   const tensors = tensorsOf(kernel).map(({ name, role, spec }, index) => {
     const { dtype, shape } = resolve(spec, run.axes, run.dtypes);
     const size = shape.reduce((n, dim) => n * dim, 1);
     const start = role === "out" ? bitsOf(dtype, size) : encode(dtype, run.values[name]!);
     if (start.length !== size) throw new Error(`${kernel}: ${start.length} values for ${name} of ${size}`);
-    const bits = bitsOf(dtype, size + 2 * GUARD, index + 1);
-    bits.set(start, GUARD);
+    const bits = bitsOf(dtype, size + 2 * guard, index + 1);
+    bits.set(start, guard);
     const buffer: AnyTensor = arena.empty([bits.length], dtype);
     buffer.upload(dtype === "f32" ? new Float32Array(bits.buffer) : (bits as Values));
-    return { name, role, dtype, size, before: bits, buffer, tensor: buffer.view(shape, GUARD) as AnyTensor };
+    return { name, role, dtype, size, before: bits, buffer, tensor: buffer.view(shape, guard) as AnyTensor };
   });
 
   const args = { ...Object.fromEntries(tensors.map(({ name, tensor }) => [name, tensor])), ...run.scalars };
@@ -92,10 +115,10 @@ export async function launch(device: Device, kernel: string, run: Launch): Promi
     const read = await buffer.read();
     const after = dtype === "f32" ? new Uint32Array(read.buffer) : read;
     const changed = (from: number, to: number) => Buffer.compare(bytes(before, from, to), bytes(after, from, to)) !== 0;
-    expect(changed(0, GUARD), `${kernel} wrote before ${name}`).toBe(false);
-    expect(changed(GUARD + size, size + 2 * GUARD), `${kernel} wrote behind ${name}`).toBe(false);
-    if (role === "in") expect(changed(GUARD, GUARD + size), `${kernel} wrote to its input ${name}`).toBe(false);
-    const bits = read.slice(GUARD, GUARD + size);
+    expect(changed(0, guard), `${kernel} wrote before ${name}`).toBe(false);
+    expect(changed(guard + size, size + 2 * guard), `${kernel} wrote behind ${name}`).toBe(false);
+    if (role === "in") expect(changed(guard, guard + size), `${kernel} wrote to its input ${name}`).toBe(false);
+    const bits = read.slice(guard, guard + size);
     outcomes[name] = { dtype, bits, values: decode(dtype, bits) };
   }
   return outcomes;

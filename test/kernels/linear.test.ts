@@ -43,7 +43,7 @@ describe.each(backends)("$name", (backend) => {
     const [R, C, F] = [37, 1600, 70];
     const [x, weight] = [noise(R * C, 1), noise(F * C, 2)];
     const run = (rows: number, x: Float64Array) =>
-      launch(backend.device(2), "linear_forward", {
+      launch(backend, 2, "linear_forward", {
         axes: { R: rows, C, F },
         dtypes: { t },
         scalars: {},
@@ -61,7 +61,7 @@ describe.each(backends)("$name", (backend) => {
     const [x, weight] = [new Float64Array(R * C).fill(1), new Float64Array(F * C).fill(1)];
     x[3 * C] = Number.NaN;
     weight[34 * C + 2] = Number.POSITIVE_INFINITY;
-    const { y } = await launch(backend.device(1), "linear_forward", {
+    const { y } = await launch(backend, 1, "linear_forward", {
       axes: { R, C, F },
       dtypes: { t: "f32" },
       scalars: {},

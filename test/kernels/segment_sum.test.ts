@@ -31,7 +31,7 @@ gradcheck("segment_sum", {
 
 describe.each(backends)("$name", (backend) => {
   test("segment_sum_forward sums in f64 and gives 0 for an empty segment", async () => {
-    const { sums } = await launch(backend.device(1), "segment_sum_forward", {
+    const { sums } = await launch(backend, 1, "segment_sum_forward", {
       axes: { N: 3, S: 2 },
       dtypes: {},
       scalars: {},

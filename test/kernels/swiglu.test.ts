@@ -32,12 +32,12 @@ describe.each(backends)("$name", (backend) => {
     const F = gates.length;
     const run = { axes: { R: 1, F, G: 2 * F }, dtypes: { t: "f32" }, scalars: {} } as const;
     const gate_up = Float64Array.from([...gates, ...gates.map(() => 1)]);
-    const { y } = await launch(backend.device(1), "swiglu_forward", { ...run, values: { gate_up } });
+    const { y } = await launch(backend, 1, "swiglu_forward", { ...run, values: { gate_up } });
     gates.forEach((gate, f) => {
       expect(Math.abs(y!.values[f]! / Math.fround(Math.max(gate, 0) || 1) - (gate > 0 ? 1 : 0))).toBeLessThan(1e-6);
     });
     const dy = new Float64Array(F).fill(1);
-    const { dgate_up } = await launch(backend.device(1), "swiglu_backward", { ...run, values: { dy, gate_up } });
+    const { dgate_up } = await launch(backend, 1, "swiglu_backward", { ...run, values: { dy, gate_up } });
     expect([...dgate_up!.values.subarray(0, 5)].map((d) => Math.abs(d))).toEqual([
       1,
       expect.closeTo(0),

@@ -66,7 +66,7 @@ describe.each(backends)("$name", (backend) => {
       rows: Float64Array.of(0, 0, 0, 1, 1),
       labels: Float64Array.of(2, 20, 0, 0, 1),
     };
-    const { correct } = await launch(backend.device(1), "token_log_probs_forward", { axes, ...f32, values });
+    const { correct } = await launch(backend, 1, "token_log_probs_forward", { axes, ...f32, values });
     expect([...correct!.values]).toEqual([1, 0, 0, 1, 0]);
   });
 
@@ -82,7 +82,7 @@ describe.each(backends)("$name", (backend) => {
       rows: Float64Array.of(0, 0, 1, 2),
       labels: Float64Array.of(5, 1, 2, 0),
     };
-    const { log_probs, entropy, lse, correct } = await launch(backend.device(1), "token_log_probs_forward", {
+    const { log_probs, entropy, lse, correct } = await launch(backend, 1, "token_log_probs_forward", {
       axes,
       ...f32,
       values,
@@ -96,7 +96,7 @@ describe.each(backends)("$name", (backend) => {
     }
 
     const gradient = { ...values, lse: lse!.values, dlog_probs: Float64Array.of(1, 1, 1, 1) };
-    const { dhidden, dweight } = await launch(backend.device(1), "token_log_probs_backward", {
+    const { dhidden, dweight } = await launch(backend, 1, "token_log_probs_backward", {
       axes,
       ...f32,
       values: { ...gradient, dweight: new Float64Array(19) },
@@ -114,7 +114,7 @@ describe.each(backends)("$name", (backend) => {
       labels: Float64Array.from({ length: N }, () => random.below(V)),
     };
     const run = (rows: Float64Array, labels: Float64Array) =>
-      launch(backend.device(2), "token_log_probs_forward", {
+      launch(backend, 2, "token_log_probs_forward", {
         axes: { T, C, V, N: rows.length },
         ...f32,
         values: { hidden, weight, rows, labels },

@@ -282,7 +282,7 @@ describe("what is said beside the recipe", () => {
 
   test("precision wishes are noted by the names they were given", () => {
     expect(sft("torch_dtype: bfloat16\nbf16: true\nfp16: false").notes).toEqual([
-      "torch_dtype: bfloat16, bf16: true: this version computes and saves float32",
+      "torch_dtype: bfloat16, bf16: true: a GPU computes and saves bfloat16, the CPU float32",
     ]);
   });
 

@@ -32,7 +32,7 @@ test.each([
   ["dpo", "--sync_ref_model", "sync_ref_model: true, this version supports false"],
   ["dpo", "--rpo_alpha=1", "rpo_alpha: 1, this version supports null"],
   ["sft", "--loss_type=dft", 'loss_type: "dft", this version supports nll'],
-  ["sft", "--device=cuda", 'device: "cuda", this version supports cpu; use --device=cpu'],
+  ["sft", "--device=gpu", 'device: "gpu", this version supports auto, cpu, cuda and cuda:N'],
   ["sft", "--save_strategy=best", 'save_strategy: "best", this version supports no, epoch, steps'],
   ["sft", "--neftune_noise_alpha=5", "neftune_noise_alpha: 5, this version supports null"],
 ] as const)("%s %s", (kind, override, problem) => {

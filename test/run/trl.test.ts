@@ -10,6 +10,7 @@ import type { RunEvent } from "../../lib/run/events.js";
 import { resolveChatTemplate } from "../../lib/text/chat_template.js";
 import { Tokenizer } from "../../lib/text/tokenizer.js";
 import { readJsonLines, sharedData } from "../shared_data.js";
+import { TEST_DEVICE } from "../test_device.js";
 import { carryThrough, type Keys, logged, temporaryFolder } from "./collect.js";
 
 // What TRL 1.13 logged on the same rows, unrounded (trl_runs.py, docs/numerics.md).
@@ -44,6 +45,8 @@ function recipe(name: string, keys: Keys): Keys {
     logging_steps: 1,
     save_strategy: "no",
     output_dir: join(folder, name),
+    device: TEST_DEVICE,
+    dtype: "float32",
     ...keys,
   };
 }
@@ -102,6 +105,18 @@ describe.skipIf(models === undefined || stories === undefined)("the numbers of T
     const events = await carryThrough("dpo", recipe(name, { dataset_name: fileOf("dpo", "train") }));
     const keys = [...SHARED, ...PER_TOKEN, ...PER_PAIR, ...LOGITS];
     expect(differences(logged(events), lines.filter(isStep), keys, settings.rows)).toEqual([]);
+  });
+
+  test.skipIf(!TEST_DEVICE.startsWith("cuda"))("20 steps in bf16 follow those in f32, and repeat", async () => {
+    const { lines } = golden("dpo-tinystories-656k");
+    const run = async (output: string) => {
+      const keys = { dtype: "bfloat16", dataset_name: fileOf("dpo", "train"), output_dir: join(folder, output) };
+      return logged(await carryThrough("dpo", recipe("dpo-tinystories-656k", keys))).map(({ loss }) => loss!);
+    };
+    const losses = await run("bf16");
+    const expected = lines.filter(isStep).map(({ loss }) => loss!);
+    expect(losses.filter((loss, i) => !(Math.abs(loss - expected[i]!) <= 0.02 * expected[i]!))).toEqual([]);
+    expect(await run("bf16-again")).toEqual(losses);
   });
 
   // Beyond one micro-batch a line, TRL's other means are of micro-batches, ours of what they are over.

@@ -152,8 +152,8 @@ test("bf16 tensors round what is uploaded to nearest even", async () => {
 
 test("memory that the system refuses is an error with the size", async () => {
   using device = Device.cpu({ threads: 1 });
-  expect(await codeOf(() => new Arena(device, 2 ** 52))).toBe("ERR_OUT_OF_MEMORY");
-  expect(() => new Arena(device, 2 ** 52)).toThrow(/refused 4503599627370496 bytes/);
+  expect(await codeOf(() => new Arena(device, { kept: 2 ** 52 }))).toBe("ERR_OUT_OF_MEMORY");
+  expect(() => new Arena(device, { kept: 2 ** 52 })).toThrow(/refused 4503599627370496 bytes/);
 });
 
 test("an unknown instruction set is named with those that there are", () => {

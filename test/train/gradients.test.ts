@@ -4,11 +4,13 @@ import { describe, expect, test } from "vitest";
 import { loadModel } from "../../lib/checkpoint/load_model.js";
 import { readSafetensorsHeader } from "../../lib/checkpoint/safetensors.js";
 import type { TokenSequence } from "../../lib/data/encode.js";
+import { cast } from "../../lib/kernels/cast.js";
 import { fill } from "../../lib/kernels/fill.js";
 import type { Llama } from "../../lib/model/llama.js";
 import { Device } from "../../lib/tensor/device.js";
 import { DpoTask } from "../../lib/train/dpo.js";
 import { SftTask } from "../../lib/train/sft.js";
+import { TEST_DEVICE } from "../test_device.js";
 
 // Losses and every parameter's gradient, computed by transformers and torch in float64 (make_tiny_model.py).
 const FOLDERS = ["tiny-llama", "tiny-llama-bias", "tiny-llama-rope", "tiny-mistral"];
@@ -66,9 +68,9 @@ describe.each(FOLDERS)("%s", (name) => {
 
   // A budget of one token gives each row a batch of its own: packing must not change the gradient.
   test.each([1, 4096])("SFT's loss and gradients, packed to %i tokens", async (tokenBudget) => {
-    using device = Device.cpu();
+    using device = Device.open(TEST_DEVICE);
     using model = await loadModel(device, folder, { dtype: "f32", trainable: true });
-    using task = new SftTask(model, tokenBudget);
+    using task = new SftTask(model, { tokenBudget });
     const rows = golden.sequences.map(sequence);
     expect(task.count(rows)).toBe(golden.sft.tokens);
 
@@ -81,9 +83,29 @@ describe.each(FOLDERS)("%s", (name) => {
     expect((await task.forward(rows)).mean("loss")).toBe(metrics.mean("loss"));
   });
 
+  test("bf16 follows f32 on the same weights, and repeats itself to the last bit", async () => {
+    using device = Device.open(TEST_DEVICE);
+    const run = async (model: Llama) => {
+      using task = new SftTask(model, { tokenBudget: 4096 });
+      fill(model.parameters.gradients, 0);
+      await task.forwardBackward(golden.sequences.map(sequence), 1 / golden.sft.tokens);
+      return await Promise.all(model.parameters.specs.map(({ name }) => model.parameters.get(name).grad.readFloats()));
+    };
+    using bf16 = await loadModel(device, folder, { dtype: "bf16", trainable: true });
+    using f32 = await loadModel(device, folder, { dtype: "f32", trainable: true });
+    cast(f32.parameters.weights, bf16.parameters.weights);
+    const [once, again, exact] = [await run(bf16), await run(bf16), await run(f32)];
+    expect(again).toEqual(once);
+    const norm = (values: Float32Array) => Math.hypot(...values);
+    const far = exact.map((values, i) => norm(values.map((value, k) => value - once[i]![k]!)) / norm(values));
+    // A rounding to 8 bits is 2^-9 of the value, and some fifteen of them lie between a weight and its gradient.
+    expect(far.filter((distance) => !(distance < 0.04))).toEqual([]);
+    expect(far.reduce((sum, distance) => sum + distance) / far.length).toBeLessThan(0.025);
+  });
+
   test("DPO's loss, rewards and gradients with the prompt computed once", async () => {
     const { dpo, tolerance } = golden;
-    using device = Device.cpu();
+    using device = Device.open(TEST_DEVICE);
     using model = await loadModel(device, folder, { dtype: "f32", trainable: true });
     using task = new DpoTask(model, { beta: dpo.beta, labelSmoothing: 0, tokenBudget: 4096 });
     const [prompt, chosen, rejected] = [dpo.prompt, dpo.chosen, dpo.rejected].map((ids) => Int32Array.from(ids));
@@ -103,9 +125,9 @@ describe.each(FOLDERS)("%s", (name) => {
 });
 
 test("micro-batches of different rows add up to the gradient of all of them", async () => {
-  using device = Device.cpu();
+  using device = Device.open(TEST_DEVICE);
   using model = await loadModel(device, "test/golden/tiny-llama", { dtype: "f32", trainable: true });
-  using task = new SftTask(model, 4096);
+  using task = new SftTask(model, { tokenBudget: 4096 });
   const rows = [
     [1, 5, 9, 13],
     [1, 2],

@@ -1,0 +1,93 @@
+import { MemoryError } from "../base/errors.js";
+import type { ModelConfig } from "../model/config.js";
+import { Llama } from "../model/llama.js";
+import { AdamW } from "../optim/adamw.js";
+import type { TrainingRecipe } from "../recipe/schema.js";
+import { textTable } from "../report/table.js";
+import type { ArenaBytes } from "../tensor/arena.js";
+import { Device } from "../tensor/device.js";
+import type { TaskOptions } from "../train/task.js";
+import type { Prepared } from "./prepared.js";
+import type { Settings } from "./settings.js";
+
+interface Precision {
+  readonly config: ModelConfig;
+  readonly dtype: "f32" | "bf16";
+}
+
+interface MemoryPlan {
+  readonly weights: number;
+  readonly gradients: number;
+  readonly optimizer: number;
+  readonly activations: ArenaBytes;
+}
+
+/** Tokens at once on the CPU: enough for every core, little memory. */
+const CPU_BUDGET = 8192;
+/** On a GPU the first that fits: beyond the first, products get no faster. */
+const GPU_BUDGETS = [16384, 8192, 4096, 2048, 1024];
+/** Workspaces of kernels, the libraries' own and what the allocator cannot use. */
+const OVERHEAD = 1.5 * 2 ** 30;
+
+/**
+ * How many tokens go through the model at once, and the memory for that. On a GPU the memory of a whole step is counted
+ * before any is taken; throws MemoryError with the parts when it does not fit.
+ */
+export async function fitMemory<Row>(
+  device: Device,
+  recipe: TrainingRecipe,
+  settings: Settings,
+  prepared: Prepared<Row>,
+  precision: Precision,
+): Promise<TaskOptions> {
+  if (device.kind === "cpu") return { tokenBudget: recipe.token_budget ?? CPU_BUDGET };
+  const rows = Math.max(recipe.per_device_train_batch_size, recipe.per_device_eval_batch_size);
+  const { free } = device.memory;
+  const budgets = recipe.token_budget === null ? GPU_BUDGETS : [recipe.token_budget];
+  let plan: MemoryPlan | undefined;
+  for (const tokenBudget of budgets) {
+    const tokens = Math.min(Math.max(tokenBudget, prepared.longest), rows * prepared.longest);
+    plan = await planMemory(settings, prepared, precision, { tokenBudget, tokens });
+    if (totalOf(plan) + OVERHEAD <= free) return { tokenBudget, reserve: plan.activations };
+  }
+  throw new MemoryError(device.description, describe(plan!, free));
+}
+
+/** Runs one step on a device that only counts. */
+async function planMemory<Row>(
+  { optimizer: options }: Settings,
+  prepared: Prepared<Row>,
+  { config, dtype }: Precision,
+  { tokenBudget, tokens }: { tokenBudget: number; tokens: number },
+): Promise<MemoryPlan> {
+  using device = Device.plan();
+  using model = new Llama(device, config, { dtype, trainable: true });
+  using optimizer = new AdamW(model.parameters, options);
+  using task = prepared.task(model, { tokenBudget });
+  await task.forwardBackward([prepared.widestRow(tokens)], 1);
+  const elements = model.parameters.weights.size;
+  return {
+    weights: elements * (dtype === "bf16" ? 2 : 4),
+    gradients: elements * 4,
+    optimizer: optimizer.bytes,
+    activations: task.peak,
+  };
+}
+
+function totalOf({ weights, gradients, optimizer, activations }: MemoryPlan): number {
+  return weights + gradients + optimizer + activations.kept + activations.passing;
+}
+
+function describe(plan: MemoryPlan, free: number): string {
+  const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(2)} GiB`;
+  const rows = [
+    ["weights", gib(plan.weights)],
+    ["gradients", gib(plan.gradients)],
+    ["optimiser", gib(plan.optimizer)],
+    ["activations kept for backward", gib(plan.activations.kept)],
+    ["activations of one layer", gib(plan.activations.passing)],
+    ["workspaces", gib(OVERHEAD)],
+  ];
+  const needed = totalOf(plan) + OVERHEAD;
+  return `a step needs ${gib(needed)}, ${gib(free)} are free; lower token_budget or max_length\n${textTable(["part", "memory"], rows)}`;
+}

@@ -1,0 +1,59 @@
+import { expect, test } from "vitest";
+
+import { readModelConfig } from "../../lib/model/config.js";
+import { initialise } from "../../lib/model/init.js";
+import { Llama } from "../../lib/model/llama.js";
+import type { TrainingRecipe } from "../../lib/recipe/schema.js";
+import { fitMemory } from "../../lib/run/fit_memory.js";
+import type { Prepared } from "../../lib/run/prepared.js";
+import type { Settings } from "../../lib/run/settings.js";
+import { Device } from "../../lib/tensor/device.js";
+import { DpoTask, type ReferencedPair } from "../../lib/train/dpo.js";
+
+const config = await readModelConfig("assets/quickstart");
+const precision = { config, dtype: "bf16" } as const;
+const recipe = { token_budget: null, per_device_train_batch_size: 8, per_device_eval_batch_size: 4 } as TrainingRecipe;
+const settings = { optimizer: { beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0 } } as Settings;
+
+const pairOf = (prompt: number, chosen: number, rejected: number): ReferencedPair => ({
+  prompt: new Int32Array(prompt),
+  chosen: new Int32Array(chosen),
+  rejected: new Int32Array(rejected),
+  refChosen: 0,
+  refRejected: 0,
+  place: { source: "test", index: 0 },
+});
+const prepared = {
+  longest: 700,
+  task: (model: Llama, options) => new DpoTask(model, { ...options, beta: 0.1, labelSmoothing: 0 }),
+  widestRow: (tokens) => pairOf(1, Math.ceil((tokens - 1) / 2), Math.floor((tokens - 1) / 2)),
+} as Pick<Prepared<ReferencedPair>, "longest" | "task" | "widestRow"> as Prepared<ReferencedPair>;
+
+/** A GPU of which only the memory is asked. */
+const gpuWith = (free: number) => ({ kind: "cuda", description: "cuda:0", memory: { free, total: free } }) as Device;
+
+test("what is planned is what a step takes", async () => {
+  const { reserve } = await fitMemory(gpuWith(2 ** 40), recipe, settings, prepared, precision);
+  using device = Device.cpu();
+  using model = new Llama(device, config, { dtype: "bf16", trainable: true });
+  initialise(model, 1);
+  using task = prepared.task(model, { tokenBudget: 5600 });
+  await task.forwardBackward([prepared.widestRow(8 * 700)], 1);
+  expect(task.peak).toEqual(reserve);
+  await task.forwardBackward([pairOf(100, 1000, 900), pairOf(900, 1100, 1200)], 1);
+  expect(task.peak).toEqual(reserve);
+});
+
+test("fewer tokens at once where memory is short, and a table where nothing fits", async () => {
+  const free = async (bytes: number) => fitMemory(gpuWith(bytes), recipe, settings, prepared, precision);
+  const all = await free(2 ** 40);
+  const states = 1.5 * 2 ** 30 + 20 * 2 ** 20;
+  const some = await free(states + (all.reserve!.kept + all.reserve!.passing) / 2);
+  expect(all.tokenBudget).toBe(16384);
+  expect(some.tokenBudget).toBeLessThan(8192);
+  expect(some.reserve!.kept).toBeLessThan(all.reserve!.kept);
+  const refused = await free(2 ** 30).catch((error: Error) => error);
+  expect(refused).toMatchObject({ code: "ERR_OUT_OF_MEMORY" });
+  expect((refused as Error).message).toMatch(/cuda:0: a step needs 1\.\d\d GiB, 1\.00 GiB are free.*\n.*part/);
+  expect((refused as Error).message).toMatch(/activations kept for backward/);
+});
