@@ -12,22 +12,21 @@
 namespace ww::cuda::hopper {
 
 constexpr int kWarpgroup = 128;
-constexpr int kBlock = 64;  // tokens that a MaskBlock describes, and rows of a wgmma
+constexpr int kBlock = 64;  // tokens that Bounds describe, and rows of a wgmma
 constexpr int kTile = 128;  // token arrays are padded to whole tiles
 constexpr float kLog2E = 1.4426950408889634f;
 constexpr float kLn2 = 0.6931471805599453f;
 
-// A block of tokens: bounds of the first query that its keys are hidden from, and of its positions. Padding keys are
-// hidden from all; padding positions are left out.
-struct alignas(16) MaskBlock {
-  int until_min, until_max, position_min, position_max;
+struct alignas(8) Bounds {
+  int min, max;
 };
 
 // sequence_start never decreases, so it hides a key from all queries from some token on, as visible_until does: key k is
 // visible to query q where uint32(q - k) < reach[k], up to the window. Padding has reach 0. Made by plan().
 struct Mask {
-  const uint32_t* reach;    // [T, padded]
-  const MaskBlock* blocks;  // [T / kBlock, padded]
+  const uint32_t* reach;   // [T, padded]
+  const Bounds* until;     // [T / kBlock, padded], of the first query that a key is hidden from; 0 for padding
+  const Bounds* position;  // [T / kBlock, padded], without padding
   const int32_t* positions;
   int64_t window;
   int tokens;
@@ -79,17 +78,15 @@ struct Step {
   __device__ __forceinline__ int tile() const { return word >> 8; }
 };
 
-// The bounds of `kBlocks` blocks from the first on.
-template <int kBlocks>
-__device__ __forceinline__ MaskBlock bounds(const Mask& mask, int first) {
-  MaskBlock all = mask.blocks[first];
+// The bounds of a tile of kSize tokens.
+template <int kSize>
+__device__ __forceinline__ Bounds bounds(const Bounds* blocks, int tile) {
+  constexpr int kBlocks = kSize / kBlock;
+  Bounds all = blocks[tile * kBlocks];
 #pragma unroll
   for (int i = 1; i < kBlocks; ++i) {
-    const MaskBlock b = mask.blocks[first + i];
-    all.until_min = min(all.until_min, b.until_min);
-    all.until_max = max(all.until_max, b.until_max);
-    all.position_min = min(all.position_min, b.position_min);
-    all.position_max = max(all.position_max, b.position_max);
+    const Bounds b = blocks[tile * kBlocks + i];
+    all = {min(all.min, b.min), max(all.max, b.max)};
   }
   return all;
 }

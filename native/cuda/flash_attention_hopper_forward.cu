@@ -15,6 +15,11 @@ namespace {
 
 constexpr const char* kName = FlashAttentionForward::kName;
 
+struct Work {
+  int first;  // query; -1: no more
+  int head;
+};
+
 template <int kHead>
 struct Forward {
   static constexpr int kConsumers = kHead == 64 ? 3 : 2;
@@ -31,8 +36,8 @@ struct Forward {
     alignas(1024) unsigned char ring[kSlots][kSlotBytes];  // keys 0, keys 1, values 0, keys 2, values 1, ...
     uint32_t reach[kSlots][kKeys];                         // of keys
     uint64_t queries_full[2], queries_empty[2], full[kSlots], empty[kSlots];
-    int work[2];          // what to do with the queries: tile * heads + head, or -1
-    int steps[kSlots];    // Step::word, of keys
+    Work work[2];       // of queries
+    int steps[kSlots];  // Step::word, of keys
   };
 };
 
@@ -42,53 +47,34 @@ struct ForwardArgs {
   int* counter;
   bf16* y;
   float* lse;
-  int heads, group, tiles;
+  int heads, key_heads, group, items;
   float scale;
 };
 
-// What the thread that loads goes through: the steps of a tile of queries, from the last keys to the first.
+// The step (Step::word) of the next tile of keys below `key_tile` that one of the queries from `first` on may see; -1
+// after the last.
 template <int kHead>
-class Steps {
- public:
+__device__ __forceinline__ int next_step(const Mask& mask, int first, int key_tile) {
   using F = Forward<kHead>;
-  __device__ __forceinline__ Steps(const Mask& mask, int tile) : mask_(mask), first_(tile * F::kQueries) {
-    const int last = min(first_ + F::kQueries, mask.tokens) - 1;
-    queries_ = bounds<F::kConsumers>(mask, first_ / kBlock);
-    key_tile_ = last / F::kKeys + 1;
-    find();
-  }
-  __device__ __forceinline__ int tile() const { return key_tile_; }  // < 0 after the last
-  // The present step; moves to the next.
-  __device__ __forceinline__ int next() {
-    int word = word_ | key_tile_ << 8;
-    find();
-    return key_tile_ < 0 ? word | Step::kLast : word;
-  }
-
- private:
-  // Moves down to the next tile that one of the queries may see.
-  __device__ __forceinline__ void find() {
-    while (--key_tile_ >= 0) {
-      const MaskBlock keys = bounds<F::kKeys / kBlock>(mask_, key_tile_ * (F::kKeys / kBlock));
-      if (keys.until_max <= first_) continue;
-      word_ = 0;
-      if (mask_.window > 0) {
-        if (queries_.position_min - keys.position_max >= mask_.window) continue;
-        if (queries_.position_max - keys.position_min >= mask_.window) word_ = Step::kWindow;
-      }
-      for (int c = 0; c < F::kConsumers; ++c) {
-        const int q = first_ + c * kBlock;
-        if ((key_tile_ + 1) * F::kKeys - 1 > q || keys.until_min < q + kBlock) word_ |= Step::kMasked << c;
-      }
-      return;
+  while (--key_tile >= 0) {
+    const Bounds until = bounds<F::kKeys>(mask.until, key_tile);
+    if (until.max <= first) continue;
+    int word = key_tile << 8;
+    if (mask.window > 0) {
+      const Bounds queries = bounds<F::kQueries>(mask.position, first / F::kQueries);
+      const Bounds keys = bounds<F::kKeys>(mask.position, key_tile);
+      if (queries.min - keys.max >= mask.window) continue;
+      if (queries.max - keys.min >= mask.window) word |= Step::kWindow;
     }
+#pragma unroll 1
+    for (int c = 0; c < F::kConsumers; ++c) {
+      const int q = first + c * kBlock;
+      if ((key_tile + 1) * F::kKeys - 1 > q || until.min < q + kBlock) word |= Step::kMasked << c;
+    }
+    return word;
   }
-
-  const Mask& mask_;
-  const int first_;
-  MaskBlock queries_;
-  int key_tile_, word_ = 0;
-};
+  return -1;
+}
 
 template <int kHead>
 __device__ __forceinline__ void produce(typename Forward<kHead>::Shared& shared, const ptx::TensorMap* query_map,
@@ -96,7 +82,6 @@ __device__ __forceinline__ void produce(typename Forward<kHead>::Shared& shared,
   using F = Forward<kHead>;
   Place<F::kSlots> place;
   Place<2> queries;
-  const int all = args.tiles * args.heads;
   int item = blockIdx.x;
   const auto load = [&](int head, int key_tile, int step) {  // keys come with a step
     uint64_t* const full = &shared.full[place.slot];
@@ -118,13 +103,13 @@ __device__ __forceinline__ void produce(typename Forward<kHead>::Shared& shared,
   while (true) {
     uint64_t* const full = &shared.queries_full[queries.slot];
     ptx::mbarrier_wait(&shared.queries_empty[queries.slot], queries.parity ^ 1);
-    if (item >= all) {
-      shared.work[queries.slot] = -1;
+    if (item >= args.items) {
+      shared.work[queries.slot].first = -1;
       ptx::mbarrier_arrive(full);
       return;
     }
     const int tile = args.order[item / args.heads], head = item % args.heads;
-    shared.work[queries.slot] = tile * args.heads + head;
+    shared.work[queries.slot] = {tile * F::kQueries, head};
     ptx::mbarrier_arrive_expect(full, F::kQueryBytes);
 #pragma unroll
     for (int column = 0; column < kHead; column += 64) {
@@ -134,17 +119,20 @@ __device__ __forceinline__ void produce(typename Forward<kHead>::Shared& shared,
     queries.advance();
     item = gridDim.x + atomicAdd(args.counter, 1);
 
-    const int key_head = args.heads + head / args.group, value_head = key_head + args.heads / args.group;
-    Steps<kHead> steps(args.mask, tile);
-    int previous = steps.tile();
-    load(key_head, previous, steps.next());
-    while (steps.tile() >= 0) {
-      const int key_tile = steps.tile();
-      load(key_head, key_tile, steps.next());
-      load(value_head, previous, -1);
+    const int key_head = args.heads + head / args.group, value_head = key_head + args.key_heads;
+    const int first = tile * F::kQueries;
+    int step = next_step<kHead>(args.mask, first, (min(first + F::kQueries, args.mask.tokens) - 1) / F::kKeys + 1);
+    int previous = -1;
+    do {
+      const int key_tile = step >> 8;
+      if (step >= 0) {
+        const int next = next_step<kHead>(args.mask, first, key_tile);
+        load(key_head, key_tile, next < 0 ? step | Step::kLast : step);
+        step = next;
+      }
+      if (previous >= 0) load(value_head, previous, -1);
       previous = key_tile;
-    }
-    load(value_head, previous, -1);
+    } while (previous >= 0);
   }
 }
 
@@ -190,42 +178,41 @@ class Consumer {
     if (index_ == F::kConsumers - 1) ptx::named_barrier_arrive(1, 2 * kWarpgroup);
     while (true) {
       ptx::mbarrier_wait(&shared_.queries_full[queries_.slot], queries_.parity);
-      const int work = __shfl_sync(kAllLanes, shared_.work[queries_.slot], 0);
-      if (work < 0) break;
-      attend(work / args_.heads, work % args_.heads);
+      if (__shfl_sync(kAllLanes, shared_.work[queries_.slot].first, 0) < 0) break;
+      attend();
+      release(shared_.queries_empty[queries_.slot]);
+      queries_.advance();
     }
     if (index_ == 0) ptx::named_barrier_sync(1, 2 * kWarpgroup);
   }
 
  private:
-  __device__ __forceinline__ void attend(int tile, int head) {
-    float s[F::kKeys / 2], y[kHead / 2], correction[2];
+  __device__ __forceinline__ void attend() {
+    float s[F::kKeys / 2], y[kHead / 2] = {}, correction[2];
     uint32_t p[F::kKeys / 4];
     Softmax softmax;
-    const int row = tile * F::kQueries + index_ * kBlock + warp_ * 16 + lane_ / 4;
     const float scale = args_.scale * kLog2E;
 
     int key = next_slot();
-    Step step = await_keys(key);
+    Step step = read_step(key);
     scores(s, key);
     ptx::wgmma_wait<0>();
     ptx::keep(s);
-    mask(s, step, key, row);
+    mask(s, step, key);
     release(shared_.empty[key]);
     softmax.apply(s, scale, correction);
     pack(p, s);
-    bool add = false;
     while (!step.is_last()) {
       key = next_slot();
-      step = await_keys(key);
+      step = read_step(key);
       ptx::named_barrier_sync(1 + index_, 2 * kWarpgroup);
       scores(s, key);
       const int value = next_slot();
-      values(y, p, value, add);
+      values(y, p, value);
       ptx::named_barrier_arrive(1 + (index_ + 1) % F::kConsumers, 2 * kWarpgroup);
       ptx::wgmma_wait<1>();
       ptx::keep(s);
-      mask(s, step, key, row);
+      mask(s, step, key);
       release(shared_.empty[key]);
       softmax.apply(s, scale, correction);
       ptx::wgmma_wait<0>();
@@ -235,17 +222,19 @@ class Consumer {
 #pragma unroll
       for (int i = 0; i < kHead / 2; ++i) y[i] *= correction[i / 2 % 2];
       pack(p, s);
-      add = true;
     }
-    release(shared_.queries_empty[queries_.slot]);
-    queries_.advance();
     const int value = next_slot();
-    values(y, p, value, add);
+    values(y, p, value);
     ptx::wgmma_wait<0>();
     ptx::keep(y);
     ptx::keep(p);
     release(shared_.empty[value]);
-    finish(y, softmax, row, head);
+    finish(y, softmax);
+  }
+
+  // Of this lane's two queries.
+  __device__ __forceinline__ int first_row() {
+    return shared_.work[queries_.slot].first + index_ * kBlock + warp_ * 16 + lane_ / 4;
   }
 
   // Waits for the next slot of the ring to fill.
@@ -271,15 +260,16 @@ class Consumer {
     }
     ptx::wgmma_commit();
   }
-  __device__ __forceinline__ void values(float (&y)[kHead / 2], const uint32_t (&p)[F::kKeys / 4], int slot, bool add) {
+  __device__ __forceinline__ void values(float (&y)[kHead / 2], const uint32_t (&p)[F::kKeys / 4], int slot) {
     const uint64_t v = ptx::wgmma_descriptor(shared_.ring[slot], F::kKeys * 128);
     ptx::wgmma_fence();
 #pragma unroll
-    for (int i = 0; i < F::kKeys / 16; ++i) ptx::wgmma<true>(y, p + 4 * i, v + i * 128, add || i > 0);
+    for (int i = 0; i < F::kKeys / 16; ++i) ptx::wgmma<true>(y, p + 4 * i, v + i * 128, true);
     ptx::wgmma_commit();
   }
 
-  __device__ __forceinline__ void mask(float (&s)[F::kKeys / 2], Step step, int slot, int row) {
+  __device__ __forceinline__ void mask(float (&s)[F::kKeys / 2], Step step, int slot) {
+    const int row = first_row();
     const int first = step.tile() * F::kKeys + lane_ % 4 * 2;  // key of s[0]
     if (step.is_masked(index_)) {
       const uint32_t* const reach = shared_.reach[slot] + lane_ % 4 * 2;
@@ -309,7 +299,8 @@ class Consumer {
     for (int i = 0; i < F::kKeys / 4; ++i) p[i] = pack_bf16(s[2 * i], s[2 * i + 1]);
   }
 
-  __device__ __forceinline__ void finish(const float (&y)[kHead / 2], const Softmax& softmax, int row, int head) {
+  __device__ __forceinline__ void finish(const float (&y)[kHead / 2], const Softmax& softmax) {
+    const int row = first_row(), head = shared_.work[queries_.slot].head;
     const int tokens = args_.mask.tokens;
     float factor[2];
     bool valid[2];
@@ -387,10 +378,11 @@ bool launch(const FlashAttentionForward& args, CudaStream& stream) {
   a.y = args.y.as<bf16>();
   a.lse = args.lse.as<float>();
   a.heads = static_cast<int>(heads);
-  a.group = static_cast<int>(heads / ((rows - heads) / 2));
-  a.tiles = static_cast<int>(ceil_div(tokens, F::kQueries));
+  a.key_heads = static_cast<int>(rows - heads) / 2;
+  a.group = a.heads / a.key_heads;
+  a.items = static_cast<int>(ceil_div(tokens, F::kQueries) * heads);
   a.scale = args.scale;
-  const int64_t blocks = std::min<int64_t>(stream.limits().multiprocessors, a.tiles * heads);
+  const int blocks = std::min(stream.limits().multiprocessors, a.items);
   launch_kernel(kName, forward_kernel<kHead>, {dim3(blocks), F::kThreads, sizeof(typename F::Shared)}, stream, query_map,
                 key_map, a);
   return true;

@@ -9,7 +9,7 @@ namespace {
 struct PlanArgs {
   const int32_t *positions, *sequence_start, *visible_until;
   uint32_t* reach;
-  MaskBlock* blocks;
+  Bounds *until, *position;
   int *query_order, *key_order, *counters;
   int tokens, query_tile, key_tile;
 };
@@ -57,26 +57,22 @@ __device__ void place_tile(const PlanArgs& args, int tile_size, int* order, cons
 }
 
 __global__ void __launch_bounds__(kTile) plan_kernel(PlanArgs args) {
-  __shared__ MaskBlock of_warps[kTile / kWarp];
+  __shared__ Bounds until_of_warps[kTile / kWarp], position_of_warps[kTile / kWarp];
   const int k = blockIdx.x * kTile + threadIdx.x, warp = threadIdx.x / kWarp;
-  MaskBlock bounds = {0, 0, INT32_MAX, INT32_MIN};
+  Bounds until = {0, 0}, position = {INT32_MAX, INT32_MIN};
   if (k < args.tokens) {
-    const int until = end_of_visible(args, k), position = args.positions[k];
-    bounds = {until, until, position, position};
+    until.min = until.max = end_of_visible(args, k);
+    position.min = position.max = args.positions[k];
   }
-  args.reach[k] = k < args.tokens ? bounds.until_max - k : 0;
-  for (int offset = kWarp / 2; offset > 0; offset /= 2) {
-    bounds.until_min = min(bounds.until_min, __shfl_xor_sync(kAllLanes, bounds.until_min, offset));
-    bounds.until_max = max(bounds.until_max, __shfl_xor_sync(kAllLanes, bounds.until_max, offset));
-    bounds.position_min = min(bounds.position_min, __shfl_xor_sync(kAllLanes, bounds.position_min, offset));
-    bounds.position_max = max(bounds.position_max, __shfl_xor_sync(kAllLanes, bounds.position_max, offset));
-  }
-  if (threadIdx.x % kWarp == 0) of_warps[warp] = bounds;
+  args.reach[k] = k < args.tokens ? until.max - k : 0;
+  until = {__reduce_min_sync(kAllLanes, until.min), __reduce_max_sync(kAllLanes, until.max)};
+  position = {__reduce_min_sync(kAllLanes, position.min), __reduce_max_sync(kAllLanes, position.max)};
+  if (threadIdx.x % kWarp == 0) until_of_warps[warp] = until, position_of_warps[warp] = position;
   __syncthreads();
   if (threadIdx.x % kBlock == 0) {
-    const MaskBlock &a = of_warps[warp], &b = of_warps[warp + 1];
-    args.blocks[k / kBlock] = {min(a.until_min, b.until_min), max(a.until_max, b.until_max),
-                               min(a.position_min, b.position_min), max(a.position_max, b.position_max)};
+    const auto both = [&](const Bounds* b) { return Bounds{min(b[0].min, b[1].min), max(b[0].max, b[1].max)}; };
+    args.until[k / kBlock] = both(until_of_warps + warp);
+    args.position[k / kBlock] = both(position_of_warps + warp);
   }
   if (blockIdx.x == 0 && threadIdx.x < 2) args.counters[threadIdx.x] = 0;
 
@@ -91,7 +87,7 @@ static int64_t padded(int64_t tokens) { return round_up(tokens, kTile) + kTile; 
 
 int64_t plan_bytes(int64_t tokens) {
   const int64_t n = padded(tokens);
-  return round_up(n * 4 + n / kBlock * sizeof(MaskBlock) + n / kBlock * 2 * 4 + 2 * 4, 256);
+  return round_up(n * 4 + n / kBlock * (2 * sizeof(Bounds) + 2 * 4) + 2 * 4, 256);
 }
 
 Plan plan(const char* name, const Tensor& positions, const Tensor& sequence_start, const Tensor& visible_until,
@@ -102,15 +98,16 @@ Plan plan(const char* name, const Tensor& positions, const Tensor& sequence_star
   args.sequence_start = sequence_start.as<int32_t>();
   args.visible_until = visible_until.as<int32_t>();
   args.reach = static_cast<uint32_t*>(memory);
-  args.blocks = reinterpret_cast<MaskBlock*>(args.reach + n);
-  args.query_order = reinterpret_cast<int*>(args.blocks + n / kBlock);
+  args.until = reinterpret_cast<Bounds*>(args.reach + n);
+  args.position = args.until + n / kBlock;
+  args.query_order = reinterpret_cast<int*>(args.position + n / kBlock);
   args.key_order = args.query_order + n / kBlock;
   args.counters = args.key_order + n / kBlock;
   args.tokens = static_cast<int>(tokens);
   args.query_tile = query_tile;
   args.key_tile = key_tile;
   launch_kernel(name, plan_kernel, {dim3(n / kTile), kTile}, stream, args);
-  const Mask mask{args.reach, args.blocks, args.positions, window, args.tokens};
+  const Mask mask{args.reach, args.until, args.position, args.positions, window, args.tokens};
   return {mask, args.query_order, args.key_order, args.counters};
 }
 

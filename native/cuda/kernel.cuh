@@ -90,10 +90,15 @@ void launch_kernel(const char* name, void (*kernel)(Params...), Grid grid, CudaS
   if (grid.shared_bytes > 48 * 1024) {
     check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, grid.shared_bytes), name);
   }
+  cudaLaunchConfig_t config{};
+  config.gridDim = grid.blocks;
+  config.blockDim = grid.threads;
+  config.dynamicSmemBytes = grid.shared_bytes;
+  config.stream = stream.handle();
   nvtxRangePushA(name);
-  kernel<<<grid.blocks, grid.threads, grid.shared_bytes, stream.handle()> > >(static_cast<Params>(args)...);
+  const cudaError_t status = cudaLaunchKernelEx(&config, kernel, static_cast<Params>(args)...);
   nvtxRangePop();
-  check(cudaGetLastError(), name);
+  check(status, name);
 #endif
 }
 
