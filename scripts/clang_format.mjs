@@ -14,5 +14,8 @@ const sources = (folder) =>
 
 const mode = process.argv.includes("--write") ? ["-i"] : ["--dry-run", "--Werror"];
 const command = join(root, "node_modules/.bin/clang-format");
-const { status } = spawnSync(command, [...mode, ...sources("native"), ...sources("test/simt")], { cwd: root, stdio: "inherit" });
+const { status } = spawnSync(command, [...mode, ...sources("native"), ...sources("test/simt")], {
+  cwd: root,
+  stdio: "inherit",
+});
 process.exit(status ?? 1);

@@ -14,7 +14,15 @@ const scalars = {
 export const benches: KernelBench[] = [
   {
     kernel: "adamw",
-    axes: [{ N: 656_000 }, { N: 15_200_000 }],
+    axes: [656_000, 15_200_000].map((N) => ({ N, L: 0 })),
+    dtypes: [{ t: "f32" }],
+    scalars: ({ N }) => ({ ...scalars, decayed: N! - 3000 }),
+    inputs: { v: ({ N }) => new Float32Array(N!).fill(1e-3) },
+  },
+  {
+    kernel: "adamw",
+    axes: [656_000, 15_200_000].map((N) => ({ N, L: N })),
+    dtypes: [{ t: "bf16" }],
     scalars: ({ N }) => ({ ...scalars, decayed: N! - 3000 }),
     inputs: { v: ({ N }) => new Float32Array(N!).fill(1e-3) },
   },

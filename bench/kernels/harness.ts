@@ -42,7 +42,7 @@ export interface Timing {
   readonly gb_s: number;
 }
 
-export const dtypeBytes = (dtype: DType | undefined): number => (dtype === "bf16" ? 2 : 4);
+export const dtypeBytes = (dtype: DType | undefined): number => (dtype === "bf16" || dtype === "u16" ? 2 : 4);
 
 /** Microseconds a sample lasts at least: waiting for the stream costs some tens of them. */
 const SAMPLE_US = 4000;
@@ -119,11 +119,16 @@ function allocate(
     const dtype = dtypes[letter!] ?? (letter as DType);
     const shape = names!.split(",").map((axis) => axes[axis] ?? Number(axis));
     const tensor: AnyTensor = arena.empty(shape, dtype);
-    tensor.upload(inputs[name]?.(axes, random) ?? (dtype === "i32" ? new Int32Array(tensor.size) : noise(tensor.size)));
+    tensor.upload(inputs[name]?.(axes, random) ?? defaultValues(dtype, tensor.size));
     tensors[name] = tensor;
     total += tensor.size * dtypeBytes(dtype) * (role === "acc" || role === "update" ? 2 : 1);
   }
   return { tensors, bytes: total };
+}
+
+function defaultValues(dtype: DType, size: number): Float32Array | Int32Array | Uint16Array {
+  if (dtype === "i32") return new Int32Array(size);
+  return dtype === "u16" ? new Uint16Array(size) : noise(size);
 }
 
 const wave = Float32Array.from({ length: 4093 }, (_, i) => Math.sin(i * i));

@@ -57,7 +57,7 @@ export async function loadTensors(pairs: readonly (readonly [AnyTensor, LocatedT
   try {
     for (const [tensor, { file, begin, dtype }] of pairs) {
       if (!files.has(file)) files.set(file, native.openFile(file));
-      native.loadTensor(tensor.handle, files.get(file)!, begin, dtype as "F32" | "BF16" | "F16");
+      native.loadTensor(tensor.handle, files.get(file)!, begin, dtype as "F32" | "BF16" | "F16" | "U16");
     }
     await pairs[0]?.[0].device.sync();
   } finally {

@@ -5,7 +5,8 @@ import { cast } from "../kernels/cast.js";
 import { toConfigJson } from "../model/config.js";
 import type { Llama } from "../model/llama.js";
 import { Arena } from "../tensor/arena.js";
-import type { AnyTensor } from "../tensor/tensor.js";
+import { type AnyTensor, flat } from "../tensor/tensor.js";
+import type { StoredDtype } from "./safetensors.js";
 import type { TensorEntry } from "./safetensors_write.js";
 import { isWeightsFile, removeOtherWeights, writeWeights } from "./weights_index.js";
 
@@ -50,15 +51,17 @@ export function tensorEntry(
   name: string,
   shape: readonly number[],
   tensor: AnyTensor,
-  dtype: "f32" | "bf16",
+  dtype: "f32" | "bf16" | "u16",
 ): TensorEntry {
   const data = async (): Promise<Uint8Array> => {
     using arena = new Arena(tensor.device);
-    const flat = tensor.view<"N">([tensor.size]);
-    const values = await (tensor.dtype === dtype ? flat : cast(arena.empty<"N">([tensor.size], dtype), flat)).read();
+    const values = await (tensor.dtype === dtype
+      ? tensor
+      : cast(arena.empty<"N">([tensor.size], dtype), flat(tensor))
+    ).read();
     return new Uint8Array(values.buffer);
   };
-  return { name, shape, dtype: dtype === "f32" ? "F32" : "BF16", data };
+  return { name, shape, dtype: dtype.toUpperCase() as StoredDtype, data };
 }
 
 function defaultGenerationConfig({ config }: Llama): string {

@@ -4,7 +4,7 @@ import { FileError } from "../base/errors.js";
 import { writeFileAtomic } from "../base/files.js";
 import type { Llama } from "../model/llama.js";
 import type { AdamW } from "../optim/adamw.js";
-import type { Tensor } from "../tensor/tensor.js";
+import type { AnyTensor } from "../tensor/tensor.js";
 import { loadTensors, loadWeights } from "./load_model.js";
 import { resolveWeights } from "./resolve_weights.js";
 import { readSafetensorsHeader } from "./safetensors.js";
@@ -30,9 +30,11 @@ export interface Progress {
 const STATE_FILE = "trainer_state.json";
 const OPTIMIZER_FILE = "optimizer.safetensors";
 
-/** Writes what goes beside the model's weights in a checkpoint: the optimiser's moments and the progress. */
+/** Writes what goes beside the model's weights in a checkpoint: the optimiser's state and the progress. */
 export async function saveTrainingState(folder: string, optimizer: AdamW, progress: Progress): Promise<void> {
-  const entries = moments(optimizer).map(([name, tensor]) => tensorEntry(name, tensor.shape, tensor, "f32"));
+  const entries = states(optimizer).map(([name, tensor]) => {
+    return tensorEntry(name, tensor.shape, tensor, tensor.dtype as "f32" | "u16");
+  });
   const { size, chunks } = safetensorsFile(entries);
   await writeFileAtomic(join(folder, OPTIMIZER_FILE), chunks, { size });
   await writeFileAtomic(join(folder, STATE_FILE), `${JSON.stringify(progress, null, 2)}\n`);
@@ -43,22 +45,24 @@ export async function loadTrainingState(folder: string, model: Llama, optimizer:
   await loadWeights(model.parameters, await resolveWeights(model.config, await locateWeights(folder), folder), folder);
   const file = join(folder, OPTIMIZER_FILE);
   const { tensors } = await readSafetensorsHeader(file);
-  const pairs = moments(optimizer).map(([name, tensor]) => {
+  const pairs = states(optimizer).map(([name, tensor]) => {
     const stored = tensors.get(name);
-    if (stored?.dtype === "F32" && stored.shape.join() === tensor.shape.join()) {
+    const dtype = tensor.dtype.toUpperCase();
+    if (stored?.dtype === dtype && stored.shape.join() === tensor.shape.join()) {
       return [tensor, { file, ...stored }] as const;
     }
     const found = stored ? `${stored.dtype} ${JSON.stringify(stored.shape)}` : "nothing";
-    throw new FileError(file, `${name} is ${found}, expected F32 ${JSON.stringify(tensor.shape)}`);
+    throw new FileError(file, `${name} is ${found}, expected ${dtype} ${JSON.stringify(tensor.shape)}`);
   });
   await loadTensors(pairs);
   return JSON.parse(await readFile(join(folder, STATE_FILE), "utf8")) as Progress;
 }
 
-function moments({ m, v, master, parameters }: AdamW): [string, Tensor<"N">][] {
-  const entries: [string, Tensor<"N">][] = [
+function states({ m, v, low }: AdamW): [string, AnyTensor][] {
+  const all: [string, AnyTensor][] = [
     ["m", m],
     ["v", v],
+    ["low", low],
   ];
-  return parameters.dtype === "f32" ? entries : [...entries, ["master", master]];
+  return all.filter(([, { size }]) => size > 0);
 }

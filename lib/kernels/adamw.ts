@@ -3,7 +3,8 @@ import { call } from "./call.js";
 
 export interface AdamwArgs {
   readonly weight: Tensor<"N">;
-  readonly master: Tensor<"N">;
+  /** The low bits of an f32 master whose high ones are the bf16 weights; of no elements for f32 weights. */
+  readonly low: Tensor<"L">;
   readonly m: Tensor<"N">;
   readonly v: Tensor<"N">;
   readonly lr: number;

@@ -172,7 +172,7 @@ export interface KernelArgs {
   adamw: {
     grad: AnyTensor; // in f32[N]
     weight: AnyTensor; // update t[N]
-    master: AnyTensor; // update f32[N]
+    low: AnyTensor; // update u16[L]
     m: AnyTensor; // update f32[N]
     v: AnyTensor; // update f32[N]
     lr: number;

@@ -1,6 +1,7 @@
 /** What the addon exports. Handles are numbers that the addon checks; every error is a NativeError. */
 
-export type DType = "f32" | "bf16" | "i32";
+/** u16 is raw bits. */
+export type DType = "f32" | "bf16" | "i32" | "u16";
 export type Role = "in" | "out" | "acc" | "update" | "scalar";
 
 /** One argument of a kernel, as native/kernels/<name>.h declares it. */
@@ -50,7 +51,7 @@ export interface Surface {
 
   openFile(path: string): number;
   closeFile(file: number): void;
-  loadTensor(tensor: number, file: number, firstByte: number, dtype: "F32" | "BF16" | "F16"): void;
+  loadTensor(tensor: number, file: number, firstByte: number, dtype: "F32" | "BF16" | "F16" | "U16"): void;
 
   readonly manifest: Readonly<Record<string, readonly Field[]>>;
   readonly kernels: Readonly<Record<string, (stream: number, ...values: number[]) => void>>;

@@ -1,5 +1,4 @@
 import { adamw } from "../kernels/adamw.js";
-import { cast } from "../kernels/cast.js";
 import { fill } from "../kernels/fill.js";
 import { globalNorm } from "../kernels/global_norm.js";
 import type { Parameters } from "../model/parameters.js";
@@ -18,8 +17,8 @@ export interface AdamWOptions {
 export class AdamW implements Disposable {
   readonly m: Tensor<"N">;
   readonly v: Tensor<"N">;
-  /** The f32 weights; the model's own memory when the model is f32. */
-  readonly master: Tensor<"N">;
+  /** What bf16 weights lack of their f32 master; of no elements when the model is f32. */
+  readonly low: Tensor<"L">;
   private readonly norm: Tensor<"1">;
   private readonly arena: Arena;
 
@@ -29,11 +28,13 @@ export class AdamW implements Disposable {
   ) {
     const { weights, device } = parameters;
     const bytes = 4 * weights.size;
-    this.arena = new Arena(device, { kept: (weights.dtype === "f32" ? 2 : 3) * bytes + 256 });
+    const lowSize = weights.dtype === "f32" ? 0 : weights.size;
+    this.arena = new Arena(device, { kept: 2 * bytes + 2 * lowSize + 256 });
     const zeros = () => fill(this.arena.empty<"N">(weights.shape, "f32"), 0);
     this.m = zeros();
     this.v = zeros();
-    this.master = weights.dtype === "f32" ? weights : cast(this.arena.empty<"N">(weights.shape, "f32"), weights);
+    this.low = this.arena.empty<"L">([lowSize], "u16");
+    this.low.upload(new Uint16Array(lowSize));
     this.norm = this.arena.empty<"1">([1], "f32");
   }
 
@@ -57,7 +58,7 @@ export class AdamW implements Disposable {
     const { beta1, beta2, eps, weightDecay } = this.options;
     adamw(this.parameters.gradients, {
       weight: this.parameters.weights,
-      master: this.master,
+      low: this.low,
       m: this.m,
       v: this.v,
       lr: learningRate,

@@ -35,16 +35,16 @@ export class Tensor<in out A extends string> {
     return new Tensor<B>(this.device, handle, this.dtype, shape, this.arena);
   }
 
-  /** Enqueues a copy of `values`: f32, bf16 as bits (Uint16Array), or i32; f32 is rounded for a bf16 tensor. */
+  /** Enqueues a copy of `values`: f32, bits of bf16 or u16 (Uint16Array), or i32; f32 is rounded for a bf16 tensor. */
   upload(values: Values): void {
     native.uploadTensor(this.handle, values);
   }
 
-  /** The elements once everything enqueued so far has run: Float32Array, Uint16Array (bf16 bits) or Int32Array. */
+  /** The elements once everything enqueued so far has run: Float32Array, Uint16Array (bits of bf16, u16) or Int32Array. */
   async read(): Promise<Values> {
     const bytes = await native.readTensor(this.device.stream, this.handle);
     if (this.dtype === "f32") return new Float32Array(bytes);
-    return this.dtype === "bf16" ? new Uint16Array(bytes) : new Int32Array(bytes);
+    return this.dtype === "i32" ? new Int32Array(bytes) : new Uint16Array(bytes);
   }
 
   /** The elements as numbers, whatever the dtype. */

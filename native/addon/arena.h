@@ -70,7 +70,7 @@ class Arena {
 
   std::shared_ptr<Stream> stream_;
   std::vector<Block> blocks_;
-  int64_t used_ = 0;               // of the last block
+  int64_t used_ = 0;              // of the last block
   int64_t taken_ = 0, peak_ = 0;  // of all blocks since the reset, and the most of that
 };
 

@@ -15,17 +15,23 @@ Napi::Value close_file(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// loadTensor(tensor, file, firstByte, "F32" | "BF16" | "F16"): enqueues the copy; the file may be closed at once.
+FileDType file_dtype(const std::string& path, const std::string& name) {
+  if (name == "F32") return FileDType::f32;
+  if (name == "BF16") return FileDType::bf16;
+  if (name == "F16") return FileDType::f16;
+  if (name == "U16") return FileDType::u16;
+  throw Error(ErrorCode::value, path + ": a tensor of dtype " + name + ", expected F32, BF16, F16 or U16");
+}
+
+// loadTensor(tensor, file, firstByte, "F32" | "BF16" | "F16" | "U16"): enqueues the copy; the file may be closed at
+// once.
 Napi::Value load_tensor(const Napi::CallbackInfo& info) {
   AddonData& addon = data(info.Env());
   const TensorEntry& entry = addon.tensor(info[0]);
   const std::shared_ptr<MappedFile> file = addon.files.get(handle_at(info, 1));
   const int64_t first = integer_at(info, 2);
   const std::string name = info[3].As<Napi::String>();
-  if (name != "F32" && name != "BF16" && name != "F16") {
-    throw Error(ErrorCode::value, file->path() + ": weights of dtype " + name + ", expected F32, BF16 or F16");
-  }
-  const FileDType dtype = name == "F32" ? FileDType::f32 : name == "BF16" ? FileDType::bf16 : FileDType::f16;
+  const FileDType dtype = file_dtype(file->path(), name);
   const int64_t bytes = entry.tensor.size() * (dtype == FileDType::f32 ? 4 : 2);
   if (first < 0 || first > file->bytes() - bytes) {
     throw Error(ErrorCode::file, file->path() + ": " + std::to_string(file->bytes()) + " bytes, expected at least " +

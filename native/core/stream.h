@@ -10,7 +10,7 @@
 namespace ww {
 
 // How numbers lie in a weights file. Loading converts them to the tensor's dtype.
-enum class FileDType : uint8_t { f32, bf16, f16, i32 };
+enum class FileDType : uint8_t { f32, bf16, f16, i32, u16 };
 
 // The first failure of a stream; everything enqueued behind it is skipped.
 struct Failure {

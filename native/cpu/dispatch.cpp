@@ -14,7 +14,7 @@ namespace ww::cpu {
       namespace avx2 { void compute(const Args&, Workers&); } namespace avx512 { \
         void compute(const Args&, Workers&);                                     \
       } namespace avx512bf16 { void compute(const Args&, Workers&); })
-#if defined(__x86_64__)
+#if defined(WW_X86_KERNELS)
 #define WW_X86_ONLY(...) __VA_ARGS__
 #else
 #define WW_X86_ONLY(...)

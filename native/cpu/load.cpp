@@ -47,6 +47,7 @@ void convert_to(const Tensor& to, const void* from, FileDType dtype, Workers& wo
     case FileDType::f16:
       return convert<To, Half>(to, from, workers);
     case FileDType::i32:
+    case FileDType::u16:
       break;
   }
   throw Error(ErrorCode::value, "integers cannot fill a tensor of floating-point numbers");
@@ -55,9 +56,9 @@ void convert_to(const Tensor& to, const void* from, FileDType dtype, Workers& wo
 }  // namespace
 
 void load(const Tensor& to, const void* from, FileDType dtype, Workers& workers) {
-  const bool same = (to.dtype == DType::f32 && dtype == FileDType::f32) ||
-                    (to.dtype == DType::bf16 && dtype == FileDType::bf16) ||
-                    (to.dtype == DType::i32 && dtype == FileDType::i32);
+  const bool same =
+      (to.dtype == DType::f32 && dtype == FileDType::f32) || (to.dtype == DType::bf16 && dtype == FileDType::bf16) ||
+      (to.dtype == DType::i32 && dtype == FileDType::i32) || (to.dtype == DType::u16 && dtype == FileDType::u16);
   if (same) {
     std::memcpy(to.data, from, to.bytes());
   } else if (to.dtype == DType::f32) {
@@ -65,7 +66,8 @@ void load(const Tensor& to, const void* from, FileDType dtype, Workers& workers)
   } else if (to.dtype == DType::bf16) {
     convert_to<bfloat16>(to, from, dtype, workers);
   } else {
-    throw Error(ErrorCode::value, "only integers can fill an i32 tensor");
+    throw Error(ErrorCode::value,
+                std::string("only ") + dtype_name(to.dtype) + " can fill a tensor of " + dtype_name(to.dtype));
   }
 }
 

@@ -20,7 +20,7 @@ const char* isa_name(Isa isa) {
 }
 
 bool runs_here(Isa isa) {
-#if defined(__x86_64__)
+#if defined(WW_X86_KERNELS)
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");

@@ -25,9 +25,11 @@ std::string gib(size_t bytes) {
 
 int64_t file_dtype_bytes(FileDType dtype) { return dtype == FileDType::f32 || dtype == FileDType::i32 ? 4 : 2; }
 
+bool is_float(DType dtype) { return dtype == DType::f32 || dtype == DType::bf16; }
+
 bool is_same(DType to, FileDType from) {
   return (to == DType::f32 && from == FileDType::f32) || (to == DType::bf16 && from == FileDType::bf16) ||
-         (to == DType::i32 && from == FileDType::i32);
+         (to == DType::i32 && from == FileDType::i32) || (to == DType::u16 && from == FileDType::u16);
 }
 
 }  // namespace
@@ -147,9 +149,10 @@ void CudaStream::give_back(Pinned pinned) {
 void CudaStream::upload(const Tensor& to, const void* from, FileDType dtype, std::shared_ptr<const void>) {
   activate();
   const bool same = is_same(to.dtype, dtype);
-  if (!same && (to.dtype == DType::i32 || dtype == FileDType::i32)) {
-    throw Error(ErrorCode::value, to.dtype == DType::i32 ? "only integers can fill an i32 tensor"
-                                                         : "integers cannot fill a tensor of floating-point numbers");
+  if (!same && !(is_float(to.dtype) && dtype != FileDType::i32 && dtype != FileDType::u16)) {
+    throw Error(ErrorCode::value, is_float(to.dtype) ? "integers cannot fill a tensor of floating-point numbers"
+                                                     : std::string("only ") + dtype_name(to.dtype) +
+                                                           " can fill a tensor of " + dtype_name(to.dtype));
   }
   const int64_t from_bytes = file_dtype_bytes(dtype), elements = kChunk / from_bytes;
   for (int64_t first = 0; first < to.size(); first += elements) {

@@ -43,7 +43,8 @@ void SignatureChecker::check(const char* name, const Tensor& t, std::string_view
   const auto got = [&] { return std::string(name) + " is " + describe(t) + ", expected " + std::string(text); };
   const Spec spec = parse_spec(text);
   if (spec.axes.size() != static_cast<size_t>(t.rank)) fail(got());
-  if (is_letter(spec.dtype) ? t.dtype == DType::i32 : spec.dtype != dtype_name(t.dtype)) fail(got());
+  if (is_letter(spec.dtype) ? t.dtype != DType::f32 && t.dtype != DType::bf16 : spec.dtype != dtype_name(t.dtype))
+    fail(got());
 
   const auto bind = [&](const std::string& letter, int64_t value, const std::string& shown) {
     const auto [entry, first] = bound_.try_emplace(letter, Bound{value, shown, name});

@@ -4,7 +4,7 @@ import { adamw } from "../../lib/kernels/adamw.js";
 import { Arena } from "../../lib/tensor/arena.js";
 import * as reference from "../reference/adamw.js";
 import { conformance, expectClose, type Fill } from "./conformance.js";
-import { backends, launch } from "./launch.js";
+import { backends, type DTypes, launch, type Outcome } from "./launch.js";
 
 // Every scalar far from its neutral value, so that forgetting one shows.
 const scalars = {
@@ -19,30 +19,49 @@ const scalars = {
 };
 const v: Fill<"N"> = ({ N }, random) => Float64Array.from({ length: N }, () => random.next());
 
+const axesOf =
+  (N: number) =>
+  ({ t }: DTypes) => ({ N, L: t === "bf16" ? N : 0 });
+const low: Fill<"L"> = ({ L }, random) => Float64Array.from({ length: L }, () => random.below(2 ** 16));
+
+/** The master in place of its two halves. */
+function observe({ weight, low, m, v }: Readonly<Record<string, Outcome>>): Record<string, Outcome> {
+  const values = weight!.values.map((value, n) => reference.joinMaster(value, low!.values[n] ?? 0));
+  return { master: { dtype: "f32", values, bits: Float32Array.from(values) }, m: m!, v: v! };
+}
+
 // One number; decay that ends inside a vector; decay that ends inside the second chunk; none; all.
 conformance("adamw", {
   reference: reference.adamw,
-  axes: [{ N: 1 }, { N: 37 }, { N: 65636 }],
+  axes: [axesOf(1), axesOf(37), axesOf(65636)],
   scalars: ({ N }) => ({ ...scalars, decayed: N > 100 ? 65541 : (N + 1) / 2 }),
-  inputs: { v },
+  inputs: { v, low },
+  observe,
 });
 for (const decayed of [0, 50]) {
   conformance("adamw", {
     reference: reference.adamw,
-    axes: [{ N: 50 }],
+    axes: [axesOf(50)],
     scalars: { ...scalars, decayed },
-    inputs: { v },
+    inputs: { v, low },
+    observe,
   });
 }
 
 describe.each(backends)("$name", (backend) => {
+  const masters: Record<"f32" | "bf16", Float32Array[]> = { f32: [], bf16: [] };
+  // A split master is the f32 weights to the last bit.
   test.each(["f32", "bf16"] as const)("5 updates of %s weights follow torch.optim.AdamW", async (dtype) => {
     using arena = new Arena(backend.device(1));
     const [N, decayed, lr, beta1, beta2, eps, weightDecay] = [41, 21, 0.01, 0.9, 0.999, 1e-8, 0.1];
     const start = Float32Array.from({ length: N }, (_, n) => Math.sin(n));
     const tensor = (values: Float32Array) => arena.from<"N">(values);
-    const master = tensor(start);
-    const weight = dtype === "f32" ? master : arena.empty<"N">([N], "bf16");
+    const isSplit = dtype === "bf16";
+    const weight = arena.empty<"N">([N], dtype);
+    const low = arena.empty<"L">([isSplit ? N : 0], "u16");
+    const halves = Array.from(start, reference.splitMaster);
+    weight.upload(isSplit ? Float32Array.from(halves, (half) => half.weight) : start);
+    low.upload(Uint16Array.from(isSplit ? halves : [], (half) => half.low));
     const [m, v] = [tensor(new Float32Array(N)), tensor(new Float32Array(N))];
 
     const torch = { weight: Float64Array.from(start), m: new Float64Array(N), v: new Float64Array(N) };
@@ -50,7 +69,7 @@ describe.each(backends)("$name", (backend) => {
       const grad = Float32Array.from({ length: N }, (_, n) => Math.cos(n * step) * 10 ** ((n % 9) - 4));
       const [correction1, correction2] = [1 - beta1 ** step, 1 - beta2 ** step];
       const rest = { lr, beta1, beta2, eps, weightDecay, correction1, correction2, gradScale: 0.5, decayed };
-      adamw(tensor(grad), { weight, master, m, v, ...rest });
+      adamw(tensor(grad), { weight, low, m, v, ...rest });
       for (let n = 0; n < N; n++) {
         const g = 0.5 * grad[n]!;
         if (n < decayed) torch.weight[n]! *= 1 - lr * weightDecay;
@@ -59,17 +78,19 @@ describe.each(backends)("$name", (backend) => {
         const denominator = Math.sqrt(torch.v[n]!) / Math.sqrt(correction2) + eps;
         torch.weight[n]! -= ((lr / correction1) * torch.m[n]!) / denominator;
       }
-      expectClose("master", await master.readFloats(), torch.weight, { tolerance: 1e-6 });
-      if (dtype === "f32") continue;
-      const bits = new Uint32Array((await master.readFloats()).buffer);
-      const nearest = Uint16Array.from(bits, (u) => (u + 0x7fff + ((u >>> 16) & 1)) >>> 16);
-      expect(await weight.read()).toEqual(nearest);
+      const [weights, lows] = [await weight.readFloats(), await low.read()];
+      const master = Float32Array.from(weights, (value, n) => reference.joinMaster(value, lows[n] ?? 0));
+      expectClose("master", master, torch.weight, { tolerance: 1e-6 });
+      masters[dtype].push(master);
+      if (!isSplit) continue;
+      expect([...weights]).toEqual(Array.from(master, (value) => reference.splitMaster(value).weight));
+      expect(master).toEqual(masters.f32[step - 1]);
     }
   });
 
   const update = async (values: { grad: number; m: number; v: number }, scalars: Record<string, number> = {}) => {
     const { weight, m, v } = await launch(backend, 1, "adamw", {
-      axes: { N: 1 },
+      axes: { N: 1, L: 0 },
       dtypes: { t: "f32" },
       scalars: {
         ...{ lr: 0.5, beta1: 0.9, beta2: 0.5, eps: 1e-8, weight_decay: 0, decayed: 0 },
@@ -78,7 +99,7 @@ describe.each(backends)("$name", (backend) => {
       values: {
         grad: Float64Array.of(values.grad),
         weight: Float64Array.of(1),
-        master: Float64Array.of(1),
+        low: Float64Array.of(),
         m: Float64Array.of(values.m),
         v: Float64Array.of(values.v),
       },

@@ -130,13 +130,14 @@ export const rounded = (dtype: DType, values: ArrayLike<number>): Float64Array =
 
 /** A NaN everywhere, or for i32 an index out of any range: `mark` tells the guards of the tensors apart. */
 function bitsOf(dtype: DType, size: number, mark = 0): Uint32Array | Uint16Array | Int32Array {
-  if (dtype === "bf16") return new Uint16Array(size).fill(mark ? 0x7fc0 + mark : 0xffff);
+  if (dtype === "bf16" || dtype === "u16") return new Uint16Array(size).fill(mark ? 0x7fc0 + mark : 0xffff);
   if (dtype === "i32") return new Int32Array(size).fill(mark ? 0x7fc00000 + mark : -1);
   return new Uint32Array(size).fill(mark ? 0x7fc00000 + mark : 0xffffffff);
 }
 
 function encode(dtype: DType, values: ArrayLike<number>): Uint32Array | Uint16Array | Int32Array {
   if (dtype === "i32") return Int32Array.from(values);
+  if (dtype === "u16") return Uint16Array.from(values);
   const bits = new Uint32Array(Float32Array.from(values).buffer);
   if (dtype === "f32") return bits;
   // To nearest even. A NaN would carry over into infinity.

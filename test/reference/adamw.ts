@@ -1,5 +1,17 @@
 import type { Arrays, Axes, Scalars } from "../kernels/conformance.js";
 
+/** The f32 master as its bf16 weight and what that lacks of it: the weight's bits are `bits(master) - low`, low signed. */
+export function splitMaster(master: number): { weight: number; low: number } {
+  const [bits] = new Uint32Array(Float32Array.of(master).buffer);
+  const weight = new Float32Array(Uint32Array.of(((bits! + 0x8000) >>> 16) << 16).buffer);
+  return { weight: weight[0]!, low: bits! & 0xffff };
+}
+
+export function joinMaster(weight: number, low: number): number {
+  const [bits] = new Uint32Array(Float32Array.of(weight).buffer);
+  return new Float32Array(Uint32Array.of(bits! + ((low << 16) >> 16)).buffer)[0]!;
+}
+
 type Names =
   | "lr"
   | "beta1"
@@ -12,10 +24,10 @@ type Names =
   | "decayed";
 
 export function adamw(
-  inputs: Arrays<"grad" | "weight" | "master" | "m" | "v">,
-  { N }: Axes<"N">,
+  inputs: Arrays<"grad" | "weight" | "low" | "m" | "v">,
+  { N }: Axes<"N" | "L">,
   { lr, beta1, beta2, eps, weight_decay, correction1, correction2, grad_scale, decayed }: Scalars<Names>,
-): Arrays<"weight" | "master" | "m" | "v"> {
+): Arrays<"master" | "m" | "v"> {
   const [master, m, v] = [new Float64Array(N), new Float64Array(N), new Float64Array(N)];
   for (let n = 0; n < N; n++) {
     const g = grad_scale * inputs.grad[n]!;
@@ -23,7 +35,8 @@ export function adamw(
     v[n] = beta2 * inputs.v[n]! + (1 - beta2) * g ** 2;
     const decay = n < decayed ? weight_decay : 0;
     master[n] =
-      inputs.master[n]! * (1 - lr * decay) - (lr * (m[n]! / correction1)) / (Math.sqrt(v[n]! / correction2) + eps);
+      joinMaster(inputs.weight[n]!, inputs.low[n] ?? 0) * (1 - lr * decay) -
+      (lr * (m[n]! / correction1)) / (Math.sqrt(v[n]! / correction2) + eps);
   }
-  return { weight: master, master, m, v };
+  return { master, m, v };
 }

@@ -158,6 +158,15 @@ T fold(unsigned mask, T in, const char* what, const Where& where) {
 #define SIMT_HERE simt::Where where = simt::Where::current()
 
 inline void __syncthreads(SIMT_HERE) { simt::block_barrier("__syncthreads", where); }
+inline int __syncthreads_or(int predicate, SIMT_HERE) {
+  static thread_local int any;
+  simt::block_barrier("__syncthreads_or", where);
+  if (threadIdx.x == 0 && threadIdx.y == 0 && threadIdx.z == 0) any = 0;
+  simt::block_barrier("__syncthreads_or", where);
+  if (predicate) any = 1;
+  simt::block_barrier("__syncthreads_or", where);
+  return any;
+}
 inline void __syncwarp(unsigned mask = ~0u, SIMT_HERE) {
   simt::collective(mask, "__syncwarp", where, nullptr, nullptr);
 }
