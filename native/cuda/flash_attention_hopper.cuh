@@ -93,7 +93,9 @@ __device__ __forceinline__ Bounds bounds(const Bounds* blocks, int tile) {
 
 __device__ __forceinline__ uint32_t pack_bf16(float low, float high) {
   const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
-  return *reinterpret_cast<const uint32_t*>(&pair);
+  uint32_t word;
+  memcpy(&word, &pair, sizeof(word));
+  return word;
 }
 
 // Stores accumulators (layout of ptx::wgmma) times `factor` as bf16: this lane's rows are 0 and 8 rows on from `row`.

@@ -126,7 +126,7 @@ std::string at(const Where& w) {
 }
 
 void lane_entry();
-std::atomic<uint64_t> total_switches{0};
+std::atomic<uint64_t> total_switches{0}, total_blocks{0};
 
 struct Engine {
   std::vector<std::unique_ptr<Lane>> pool;
@@ -142,7 +142,7 @@ struct Engine {
   std::vector<std::function<void()>> deferred;
   int conditional = 0;  // lanes in wait_until
   void* async_tsan = nullptr;
-  uint64_t rng = 1, seed = 0, switches = 0;
+  uint64_t rng = 1, seed = 0, switches = 0, serial = 0;
   std::string error;
 
   uint64_t random() {
@@ -351,7 +351,7 @@ struct Engine {
     warp_count = (count + 31) / 32;
     seed = options.seed;
     rng = (seed + 1) * 0x9e3779b97f4a7c15ull ^ (index + 1) * 0xd1b54a32d192ed03ull;
-    deferred.clear(), conditional = 0;
+    deferred.clear(), conditional = 0, serial = ++total_blocks;
     if (__tsan_create_fiber && !async_tsan) async_tsan = __tsan_create_fiber(0);
     warps_ready = 0, waiting_at_barrier = 0, current = -1;
     for (int w = 0; w < 32; ++w) warps[w] = {}, order[w] = w;
@@ -421,6 +421,7 @@ unsigned char* dynamic_shared() { return engine->shared; }
 AsyncQueue& async_queue() { return engine->self().async; }
 int lane_id() { return engine->current % 32; }
 uint64_t switch_count() { return total_switches; }
+uint64_t block_serial() { return engine->serial; }
 
 // The lane is left for good, so that nothing on its stack may own memory.
 void fail(const char* message) {

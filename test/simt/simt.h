@@ -58,6 +58,7 @@ unsigned char* dynamic_shared();
 AsyncQueue& async_queue();  // of the calling lane
 int lane_id();
 uint64_t switch_count();
+uint64_t block_serial();  // another number for every block that ran
 [[noreturn]] void fail(const char* message);  // ends the launch; names kernel, block and thread
 
 // Waits until every live lane of `mask` is here (same operation, same source line); the last one runs `op` for all.
