@@ -66,16 +66,20 @@ struct Place {
   }
 };
 
-// How a tile of keys stands to the tile of queries at hand, from the producer to the consumers, in one word.
+// A tile of keys for the queries at hand, or of queries for the keys at hand, from the producer to the consumers: one
+// word. Consumers keep 64 queries or keys each.
 struct Step {
   int word;
-  static constexpr int kLast = 1;    // no further tile follows
-  static constexpr int kWindow = 2;  // the window hides something
-  static constexpr int kMasked = 4;  // shifted by the consumer's index: reach hides something from its rows
+  static constexpr int kLast = 1;     // no further tile follows
+  static constexpr int kWindow = 2;   // the window hides something
+  static constexpr int kMasked = 4;   // << consumer: reach hides something
+  static constexpr int kHidden = 32;  // << consumer: everything is hidden
+  static constexpr int kTileShift = 8;
   __device__ __forceinline__ bool is_last() const { return word & kLast; }
   __device__ __forceinline__ bool has_window() const { return word & kWindow; }
   __device__ __forceinline__ bool is_masked(int consumer) const { return word >> consumer & kMasked; }
-  __device__ __forceinline__ int tile() const { return word >> 8; }
+  __device__ __forceinline__ bool is_hidden(int consumer) const { return word >> consumer & kHidden; }
+  __device__ __forceinline__ int tile() const { return word >> kTileShift; }
 };
 
 // The bounds of a tile of kSize tokens.
@@ -91,11 +95,99 @@ __device__ __forceinline__ Bounds bounds(const Bounds* blocks, int tile) {
   return all;
 }
 
+// The step of the next tile of kTile keys below `key_tile` that one of kQueries queries from `first` on may see; -1 after
+// the last.
+template <int kQueries>
+__device__ __forceinline__ int next_keys(const Mask& mask, int first, int key_tile) {
+  while (--key_tile >= 0) {
+    const Bounds until = bounds<kTile>(mask.until, key_tile);
+    if (until.max <= first) continue;
+    int word = key_tile << Step::kTileShift;
+    if (mask.window > 0) {
+      const Bounds queries = bounds<kQueries>(mask.position, first / kQueries);
+      const Bounds keys = bounds<kTile>(mask.position, key_tile);
+      if (queries.min - keys.max >= mask.window) continue;
+      if (queries.max - keys.min >= mask.window) word |= Step::kWindow;
+    }
+#pragma unroll 1
+    for (int c = 0; c < kQueries / kBlock; ++c) {
+      const int q = first + c * kBlock;
+      if ((key_tile + 1) * kTile - 1 > q || until.min < q + kBlock) word |= Step::kMasked << c;
+    }
+    return word;
+  }
+  return -1;
+}
+// Where next_keys begins.
+template <int kQueries>
+__device__ __forceinline__ int end_of_keys(const Mask& mask, int first) {
+  return (min(first + kQueries, mask.tokens) - 1) / kTile + 1;
+}
+
+// Sets the scores of what a tile of keys hides to minus infinity. Scores lie as ptx::wgmma leaves them, queries by rows:
+// this lane's are `query` and query + 8; `reach` is that of the tile's keys.
+__device__ __forceinline__ void hide(float (&s)[kTile / 2], const Mask& mask, Step step, int consumer, int query,
+                                     const uint32_t* reach) {
+  const int column = threadIdx.x % 4 * 2, key = step.tile() * kTile + column;
+  if (step.is_masked(consumer)) {
+#pragma unroll
+    for (int j = 0; j < kTile / 8; ++j) {
+      const Pack<uint32_t, 2> r = load<2>(reach + column + 8 * j);
+      const uint32_t distance = query - key - 8 * j;
+      if (distance >= r[0]) s[4 * j] = -INFINITY;
+      if (distance - 1 >= r[1]) s[4 * j + 1] = -INFINITY;
+      if (distance + 8 >= r[0]) s[4 * j + 2] = -INFINITY;
+      if (distance + 7 >= r[1]) s[4 * j + 3] = -INFINITY;
+    }
+  }
+  if (step.has_window()) {
+    const int last = mask.tokens - 1;
+    const int of_queries[2] = {mask.positions[min(query, last)], mask.positions[min(query + 8, last)]};
+#pragma unroll
+    for (int i = 0; i < kTile / 2; ++i) {
+      const int of_key = mask.positions[min(key + i / 4 * 8 + i % 2, last)];
+      if (of_queries[i / 2 % 2] - of_key >= mask.window) s[i] = -INFINITY;
+    }
+  }
+}
+
+// s = a b^T over kHead channels: a's 64 rows from `a_row` on of tiles of kARows, all kBRows of b.
+template <int kHead, int kARows, int kBRows>
+__device__ __forceinline__ void multiply(float (&s)[kBRows / 2], const unsigned char* a, int a_row,
+                                         const unsigned char* b) {
+  const uint64_t a_tile = ptx::wgmma_descriptor(a + a_row * 128), b_tile = ptx::wgmma_descriptor(b);
+#pragma unroll
+  for (int i = 0; i < kHead / 16; ++i) {  // 128 bytes a row and tile, 32 bytes a step; descriptors count by 16
+    const int tile = i / 4, step = i % 4 * 2;
+    ptx::wgmma<false>(s, a_tile + (tile * kARows * 8 + step), b_tile + (tile * kBRows * 8 + step), i > 0);
+  }
+}
+
+// y += p b with p [64, kRows] in registers and b [kRows, channels] in tiles of kRows.
+template <int kRows, int kSize>
+__device__ __forceinline__ void multiply_add(float (&y)[kSize], const uint32_t (&p)[kRows / 4], const unsigned char* b) {
+  const uint64_t tile = ptx::wgmma_descriptor(b, kRows * 128);
+#pragma unroll
+  for (int i = 0; i < kRows / 16; ++i) ptx::wgmma<true>(y, p + 4 * i, tile + i * (16 * 128 / 16), true);
+}
+
 __device__ __forceinline__ uint32_t pack_bf16(float low, float high) {
   const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
   uint32_t word;
   memcpy(&word, &pair, sizeof(word));
   return word;
+}
+
+template <int kSize>
+__device__ __forceinline__ void pack_bf16(uint32_t (&p)[kSize / 2], const float (&s)[kSize]) {
+#pragma unroll
+  for (int i = 0; i < kSize / 2; ++i) p[i] = pack_bf16(s[2 * i], s[2 * i + 1]);
+}
+
+// Lets the producer fill again what this warp has read.
+__device__ __forceinline__ void release(uint64_t* empty) {
+  __syncwarp();
+  if (threadIdx.x % kWarp == 0) ptx::mbarrier_arrive(empty);
 }
 
 // Stores accumulators (layout of ptx::wgmma) times `factor` as bf16: this lane's rows are 0 and 8 rows on from `row`.

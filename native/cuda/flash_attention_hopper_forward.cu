@@ -51,31 +51,6 @@ struct ForwardArgs {
   float scale;
 };
 
-// The step (Step::word) of the next tile of keys below `key_tile` that one of the queries from `first` on may see; -1
-// after the last.
-template <int kHead>
-__device__ __forceinline__ int next_step(const Mask& mask, int first, int key_tile) {
-  using F = Forward<kHead>;
-  while (--key_tile >= 0) {
-    const Bounds until = bounds<F::kKeys>(mask.until, key_tile);
-    if (until.max <= first) continue;
-    int word = key_tile << 8;
-    if (mask.window > 0) {
-      const Bounds queries = bounds<F::kQueries>(mask.position, first / F::kQueries);
-      const Bounds keys = bounds<F::kKeys>(mask.position, key_tile);
-      if (queries.min - keys.max >= mask.window) continue;
-      if (queries.max - keys.min >= mask.window) word |= Step::kWindow;
-    }
-#pragma unroll 1
-    for (int c = 0; c < F::kConsumers; ++c) {
-      const int q = first + c * kBlock;
-      if ((key_tile + 1) * F::kKeys - 1 > q || until.min < q + kBlock) word |= Step::kMasked << c;
-    }
-    return word;
-  }
-  return -1;
-}
-
 template <int kHead>
 __device__ __forceinline__ void produce(typename Forward<kHead>::Shared& shared, const ptx::TensorMap* query_map,
                                         const ptx::TensorMap* key_map, const ForwardArgs& args) {
@@ -121,12 +96,12 @@ __device__ __forceinline__ void produce(typename Forward<kHead>::Shared& shared,
 
     const int key_head = args.heads + head / args.group, value_head = key_head + args.key_heads;
     const int first = tile * F::kQueries;
-    int step = next_step<kHead>(args.mask, first, (min(first + F::kQueries, args.mask.tokens) - 1) / F::kKeys + 1);
+    int step = next_keys<F::kQueries>(args.mask, first, end_of_keys<F::kQueries>(args.mask, first));
     int previous = -1;
     do {
-      const int key_tile = step >> 8;
+      const int key_tile = step >> Step::kTileShift;
       if (step >= 0) {
-        const int next = next_step<kHead>(args.mask, first, key_tile);
+        const int next = next_keys<F::kQueries>(args.mask, first, key_tile);
         load(key_head, key_tile, next < 0 ? step | Step::kLast : step);
         step = next;
       }
@@ -180,7 +155,7 @@ class Consumer {
       ptx::mbarrier_wait(&shared_.queries_full[queries_.slot], queries_.parity);
       if (__shfl_sync(kAllLanes, shared_.work[queries_.slot].first, 0) < 0) break;
       attend();
-      release(shared_.queries_empty[queries_.slot]);
+      release(&shared_.queries_empty[queries_.slot]);
       queries_.advance();
     }
     if (index_ == 0) ptx::named_barrier_sync(1, 2 * kWarpgroup);
@@ -198,10 +173,10 @@ class Consumer {
     scores(s, key);
     ptx::wgmma_wait<0>();
     ptx::keep(s);
-    mask(s, step, key);
-    release(shared_.empty[key]);
+    hide(s, args_.mask, step, index_, first_query(), shared_.reach[key]);
+    release(&shared_.empty[key]);
     softmax.apply(s, scale, correction);
-    pack(p, s);
+    pack_bf16(p, s);
     while (!step.is_last()) {
       key = next_slot();
       step = read_step(key);
@@ -212,28 +187,28 @@ class Consumer {
       ptx::named_barrier_arrive(1 + (index_ + 1) % F::kConsumers, 2 * kWarpgroup);
       ptx::wgmma_wait<1>();
       ptx::keep(s);
-      mask(s, step, key);
-      release(shared_.empty[key]);
+      hide(s, args_.mask, step, index_, first_query(), shared_.reach[key]);
+      release(&shared_.empty[key]);
       softmax.apply(s, scale, correction);
       ptx::wgmma_wait<0>();
       ptx::keep(y);
       ptx::keep(p);
-      release(shared_.empty[value]);
+      release(&shared_.empty[value]);
 #pragma unroll
       for (int i = 0; i < kHead / 2; ++i) y[i] *= correction[i / 2 % 2];
-      pack(p, s);
+      pack_bf16(p, s);
     }
     const int value = next_slot();
     values(y, p, value);
     ptx::wgmma_wait<0>();
     ptx::keep(y);
     ptx::keep(p);
-    release(shared_.empty[value]);
+    release(&shared_.empty[value]);
     finish(y, softmax);
   }
 
   // Of this lane's two queries.
-  __device__ __forceinline__ int first_row() {
+  __device__ __forceinline__ int first_query() {
     return shared_.work[queries_.slot].first + index_ * kBlock + warp_ * 16 + lane_ / 4;
   }
 
@@ -245,62 +220,19 @@ class Consumer {
     return slot;
   }
   __device__ __forceinline__ Step read_step(int slot) { return {__shfl_sync(kAllLanes, shared_.steps[slot], 0)}; }
-  __device__ __forceinline__ void release(uint64_t& empty) {
-    __syncwarp();
-    if (lane_ == 0) ptx::mbarrier_arrive(&empty);
-  }
-
   __device__ __forceinline__ void scores(float (&s)[F::kKeys / 2], int slot) {
-    const uint64_t q = ptx::wgmma_descriptor(shared_.queries[queries_.slot] + index_ * kBlock * 128);
-    const uint64_t k = ptx::wgmma_descriptor(shared_.ring[slot]);
     ptx::wgmma_fence();
-#pragma unroll
-    for (int i = 0; i < kHead / 16; ++i) {
-      ptx::wgmma<false>(s, q + (i / 4 * F::kQueries * 8 + i % 4 * 2), k + (i / 4 * F::kKeys * 8 + i % 4 * 2), i > 0);
-    }
+    multiply<kHead, F::kQueries, F::kKeys>(s, shared_.queries[queries_.slot], index_ * kBlock, shared_.ring[slot]);
     ptx::wgmma_commit();
   }
   __device__ __forceinline__ void values(float (&y)[kHead / 2], const uint32_t (&p)[F::kKeys / 4], int slot) {
-    const uint64_t v = ptx::wgmma_descriptor(shared_.ring[slot], F::kKeys * 128);
     ptx::wgmma_fence();
-#pragma unroll
-    for (int i = 0; i < F::kKeys / 16; ++i) ptx::wgmma<true>(y, p + 4 * i, v + i * 128, true);
+    multiply_add<F::kKeys>(y, p, shared_.ring[slot]);
     ptx::wgmma_commit();
   }
 
-  __device__ __forceinline__ void mask(float (&s)[F::kKeys / 2], Step step, int slot) {
-    const int row = first_row();
-    const int first = step.tile() * F::kKeys + lane_ % 4 * 2;  // key of s[0]
-    if (step.is_masked(index_)) {
-      const uint32_t* const reach = shared_.reach[slot] + lane_ % 4 * 2;
-#pragma unroll
-      for (int j = 0; j < F::kKeys / 8; ++j) {
-        const Pack<uint32_t, 2> r = load<2>(reach + 8 * j);
-        const uint32_t distance = row - first - 8 * j;
-        if (distance >= r[0]) s[4 * j] = -INFINITY;
-        if (distance - 1 >= r[1]) s[4 * j + 1] = -INFINITY;
-        if (distance + 8 >= r[0]) s[4 * j + 2] = -INFINITY;
-        if (distance + 7 >= r[1]) s[4 * j + 3] = -INFINITY;
-      }
-    }
-    if (step.has_window()) {
-      const int last = args_.mask.tokens - 1;
-      const int q[2] = {args_.mask.positions[min(row, last)], args_.mask.positions[min(row + 8, last)]};
-#pragma unroll
-      for (int i = 0; i < F::kKeys / 2; ++i) {
-        const int k = args_.mask.positions[min(first + i / 4 * 8 + i % 2, last)];
-        if (q[i / 2 % 2] - k >= args_.mask.window) s[i] = -INFINITY;
-      }
-    }
-  }
-
-  __device__ __forceinline__ static void pack(uint32_t (&p)[F::kKeys / 4], const float (&s)[F::kKeys / 2]) {
-#pragma unroll
-    for (int i = 0; i < F::kKeys / 4; ++i) p[i] = pack_bf16(s[2 * i], s[2 * i + 1]);
-  }
-
   __device__ __forceinline__ void finish(const float (&y)[kHead / 2], const Softmax& softmax) {
-    const int row = first_row(), head = shared_.work[queries_.slot].head;
+    const int row = first_query(), head = shared_.work[queries_.slot].head;
     const int tokens = args_.mask.tokens;
     float factor[2];
     bool valid[2];
