@@ -206,7 +206,11 @@ class KeysConsumer {
       ptx::mbarrier_wait(&shared_.full[stage], place_.parity);
       place_.advance();
       const Step step{__shfl_sync(kAllLanes, shared_.steps[stage], 0)};
-      if (step.is_hidden(index_)) {
+      if (step.is_hidden(index_)) {  // the producer may need the pending stage before another one that is not hidden
+        ptx::wgmma_wait<0>();
+        ptx::keep(ds);
+        if (pending >= 0) release(&shared_.empty[pending]);
+        pending = -1;
         release(&shared_.empty[stage]);
         if (step.is_last()) break;
         continue;
@@ -219,7 +223,6 @@ class KeysConsumer {
       ptx::wgmma_commit();
       ptx::wgmma_wait<1>();
       ptx::keep(s);
-      ptx::keep(p);
       ptx::keep(ds);
       if (pending >= 0) release(&shared_.empty[pending]);
       pending = stage;
@@ -247,12 +250,13 @@ class KeysConsumer {
       ptx::wgmma_fence();
       multiply_add<kBlock>(dk, ds, shared_.queries[stage]);
       ptx::wgmma_commit();
+      ptx::wgmma_wait<1>();  // for dv: without its operand the registers suffice
+      ptx::keep(p);
       if (step.is_last()) break;
     }
     ptx::wgmma_wait<0>();
     ptx::keep(dk);
     ptx::keep(dv);
-    ptx::keep(p);
     ptx::keep(ds);
     if (pending >= 0) release(&shared_.empty[pending]);
     release(&shared_.keys_empty[slot]);

@@ -180,10 +180,7 @@ inline WgmmaQueue& wgmma_queue() {
 }
 
 inline void wgmma_fence() { wgmma_queue().fenced = true; }
-inline void wgmma_commit() {
-  ++wgmma_queue().open_group;
-  wgmma_queue().fenced = false;
-}
+inline void wgmma_commit() { ++wgmma_queue().open_group; }
 inline void issue(float* d, int size, Product product) {
   WgmmaQueue& q = wgmma_queue();
   if (!q.fenced) simt::fail("wgmma without a fence before it");
@@ -267,6 +264,7 @@ void wgmma_wait(SIMT_HERE) {
     c.d = nullptr;
   }
   q.products.erase(q.products.begin(), q.products.begin() + done);
+  q.fenced = false;  // registers may be touched now
 }
 template <class T>
 void keep(T&) {}
