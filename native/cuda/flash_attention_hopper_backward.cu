@@ -15,26 +15,26 @@ namespace {
 
 constexpr const char* kName = FlashAttentionBackward::kName;
 
-// Of a query: what its scores and dP are shifted by. Zero for padding.
-struct alignas(8) RowStats {
-  float lse;    // log2(e) times it
-  float delta;  // sum_d dy y
+// What the scores and dP of a block of queries are shifted by. Zero for padding.
+struct alignas(16) BlockStats {
+  float lse[kBlock];    // log2(e) times it
+  float delta[kBlock];  // sum_d dy y
 };
 
 struct BackwardArgs {
   Mask mask;
   const int* order;
   int* counter;
-  const RowStats* stats;  // [heads, padded]
+  const BlockStats* stats;  // [heads, padded / kBlock]
   bf16* dqkv;
   float* partial;  // [parts, padded, 2 key_heads, D]: dk, dv of the parts of a group's heads; null for one part
   int heads, key_heads, group, parts, padded, items;
-  float scale;
+  float scale, log2_scale;  // log2_scale: log2(e) times it
 };
 
 template <int kHead>
-__global__ void __launch_bounds__(256) stats_kernel(const bf16* dy, const bf16* y, const float* lse, RowStats* stats,
-                                                    int tokens, int heads, int padded) {
+__global__ void __launch_bounds__(256) stats_kernel(const bf16* dy, const bf16* y, const float* lse, BlockStats* stats,
+                                                    int tokens, int heads) {
   constexpr int kLanes = kHead / 8;  // of a row
   const int lane = threadIdx.x % kLanes, head = blockIdx.y;
   for (int i = threadIdx.x / kLanes; i < kBlock; i += 256 / kLanes) {
@@ -49,8 +49,9 @@ __global__ void __launch_bounds__(256) stats_kernel(const bf16* dy, const bf16* 
 #pragma unroll
     for (int offset = kLanes / 2; offset > 0; offset /= 2) sum += __shfl_xor_sync(kAllLanes, sum, offset);
     if (lane > 0) continue;
-    const float row_lse = q < tokens ? lse[static_cast<int64_t>(head) * tokens + q] * kLog2E : 0;
-    stats[static_cast<int64_t>(head) * padded + q] = {row_lse, sum};
+    BlockStats& block = stats[static_cast<int64_t>(head) * gridDim.x + blockIdx.x];
+    block.lse[i] = q < tokens ? lse[static_cast<int64_t>(head) * tokens + q] * kLog2E : 0;
+    block.delta[i] = sum;
   }
 }
 
@@ -73,13 +74,12 @@ template <int kHead>
 struct KeysShared {
   static constexpr int kStages = kHead == 64 ? 6 : 3;
   static constexpr int kKeyBytes = kTile * kHead * 2, kQueryBytes = kBlock * kHead * 2;
-  static constexpr int kStatsBytes = kBlock * sizeof(RowStats);
 
   alignas(1024) unsigned char keys[2][kKeyBytes];
   alignas(1024) unsigned char values[2][kKeyBytes];
   alignas(1024) unsigned char queries[kStages][kQueryBytes];
   alignas(1024) unsigned char dy[kStages][kQueryBytes];
-  alignas(16) RowStats stats[kStages][kBlock];
+  BlockStats stats[kStages];
   uint64_t keys_full[2], keys_empty[2], full[kStages], empty[kStages];
   int work[2];         // of keys: the item, or -1
   int steps[kStages];  // Step::word
@@ -161,11 +161,11 @@ __device__ __forceinline__ void produce_keys(KeysShared<kHead>& shared, const pt
         uint64_t* const full = &shared.full[place.slot];
         ptx::mbarrier_wait(&shared.empty[place.slot], place.parity ^ 1);
         shared.steps[place.slot] = next < 0 && head == end - 1 ? step | Step::kLast : step;
-        ptx::mbarrier_arrive_expect(full, 2 * S::kQueryBytes + S::kStatsBytes);
+        ptx::mbarrier_arrive_expect(full, 2 * S::kQueryBytes + sizeof(BlockStats));
         load_rows<kHead, kBlock>(shared.queries[place.slot], query_map, full, head, block * kBlock);
         load_rows<kHead, kBlock>(shared.dy[place.slot], dy_map, full, head, block * kBlock);
-        ptx::bulk_load(shared.stats[place.slot],
-                       args.stats + static_cast<int64_t>(head) * args.padded + block * kBlock, full, S::kStatsBytes);
+        ptx::bulk_load(&shared.stats[place.slot], args.stats + static_cast<int64_t>(head) * args.padded / kBlock + block,
+                       full, sizeof(BlockStats));
         place.advance();
         step = next;
       }
@@ -184,22 +184,16 @@ class KeysConsumer {
     Place<2> keys;
     while (true) {
       ptx::mbarrier_wait(&shared_.keys_full[keys.slot], keys.parity);
-      const int item = __shfl_sync(kAllLanes, shared_.work[keys.slot], 0);
-      if (item < 0) return;
-      differentiate(item, keys.slot);
+      if (__shfl_sync(kAllLanes, shared_.work[keys.slot], 0) < 0) return;
+      differentiate(keys.slot);
       keys.advance();
     }
   }
 
  private:
-  __device__ __forceinline__ void differentiate(int item, int slot) {
+  __device__ __forceinline__ void differentiate(int slot) {
     float s[kBlock / 2], dp[kBlock / 2], dk[kHead / 2] = {}, dv[kHead / 2] = {};
     uint32_t p[kBlock / 4], ds[kBlock / 4];
-    const KeysItem work(args_, item);
-    const int key = work.first + index_ * kBlock + threadIdx.x / kWarp % 4 * 16 + threadIdx.x % kWarp / 4;
-    const uint32_t reach[2] = {args_.mask.reach[key], args_.mask.reach[key + 8]};
-    const float scale = args_.scale * kLog2E;
-
     int pending = -1;  // a stage that products in flight still read
     while (true) {
       const int stage = place_.slot;
@@ -219,21 +213,24 @@ class KeysConsumer {
       ptx::wgmma_fence();
       multiply<kHead, kTile, kBlock>(s, shared_.keys[slot], index_ * kBlock, shared_.queries[stage]);
       ptx::wgmma_commit();
+      ptx::wgmma_wait<1>();  // for dk: its operand and dp together are too many registers
+      ptx::keep(ds);
+      if (pending >= 0) release(&shared_.empty[pending]);
+      pending = stage;
+      ptx::wgmma_fence();
       multiply<kHead, kTile, kBlock>(dp, shared_.values[slot], index_ * kBlock, shared_.dy[stage]);
       ptx::wgmma_commit();
       ptx::wgmma_wait<1>();
       ptx::keep(s);
-      ptx::keep(ds);
-      if (pending >= 0) release(&shared_.empty[pending]);
-      pending = stage;
-      const RowStats* const stats = shared_.stats[stage] + threadIdx.x % 4 * 2;
+      const BlockStats& stats = shared_.stats[stage];
+      const int column = threadIdx.x % 4 * 2;
 #pragma unroll
       for (int j = 0; j < kBlock / 8; ++j) {
-        const Pack<RowStats, 2> of = load<2>(stats + 8 * j);
+        const Pack<float, 2> lse = load<2>(stats.lse + column + 8 * j);
 #pragma unroll
-        for (int i = 0; i < 4; ++i) s[4 * j + i] = ptx::fast_exp2(s[4 * j + i] * scale - of[i % 2].lse);
+        for (int i = 0; i < 4; ++i) s[4 * j + i] = ptx::fast_exp2(s[4 * j + i] * args_.log2_scale - lse[i % 2]);
       }
-      hide_columns(s, step, key, reach);
+      hide_columns(s, step, slot);
       pack_bf16(p, s);
       ptx::wgmma_fence();
       multiply_add<kBlock>(dv, p, shared_.dy[stage]);
@@ -242,15 +239,15 @@ class KeysConsumer {
       ptx::keep(dp);
 #pragma unroll
       for (int j = 0; j < kBlock / 8; ++j) {
-        const Pack<RowStats, 2> of = load<2>(stats + 8 * j);
+        const Pack<float, 2> delta = load<2>(stats.delta + column + 8 * j);
 #pragma unroll
-        for (int i = 0; i < 4; ++i) s[4 * j + i] *= dp[4 * j + i] - of[i % 2].delta;
+        for (int i = 0; i < 4; ++i) s[4 * j + i] *= dp[4 * j + i] - delta[i % 2];
       }
       pack_bf16(ds, s);
       ptx::wgmma_fence();
       multiply_add<kBlock>(dk, ds, shared_.queries[stage]);
       ptx::wgmma_commit();
-      ptx::wgmma_wait<1>();  // for dv: without its operand the registers suffice
+      ptx::wgmma_wait<1>();  // for dv
       ptx::keep(p);
       if (step.is_last()) break;
     }
@@ -259,14 +256,22 @@ class KeysConsumer {
     ptx::keep(dv);
     ptx::keep(ds);
     if (pending >= 0) release(&shared_.empty[pending]);
+    finish(dk, dv, slot);
     release(&shared_.keys_empty[slot]);
-    finish(dk, dv, work, key);
   }
 
-  // Zeroes the columns, queries, that the mask hides this lane's keys `key` and key + 8 from.
-  __device__ __forceinline__ void hide_columns(float (&p)[kBlock / 2], Step step, int key, const uint32_t (&reach)[2]) {
+  // Of this lane's two keys; the other is 8 on.
+  __device__ __forceinline__ int first_key(const KeysItem& item) {
+    return item.first + index_ * kBlock + threadIdx.x / kWarp % 4 * 16 + threadIdx.x % kWarp / 4;
+  }
+
+  // Zeroes what the mask hides: keys lie by rows, queries by columns.
+  __device__ __forceinline__ void hide_columns(float (&p)[kBlock / 2], Step step, int slot) {
+    if (!step.is_masked(index_) && !step.has_window()) return;
+    const int key = first_key(KeysItem(args_, shared_.work[slot]));
     const int query = step.tile() * kBlock + threadIdx.x % 4 * 2;
     if (step.is_masked(index_)) {
+      const uint32_t reach[2] = {args_.mask.reach[key], args_.mask.reach[key + 8]};
 #pragma unroll
       for (int i = 0; i < kBlock / 2; ++i) {
         const uint32_t distance = query + i / 4 * 8 + i % 2 - key - i / 2 % 2 * 8;
@@ -285,8 +290,9 @@ class KeysConsumer {
     }
   }
 
-  __device__ __forceinline__ void finish(const float (&dk)[kHead / 2], const float (&dv)[kHead / 2],
-                                         const KeysItem& work, int key) {
+  __device__ __forceinline__ void finish(const float (&dk)[kHead / 2], const float (&dv)[kHead / 2], int slot) {
+    const KeysItem work(args_, shared_.work[slot]);
+    const int key = first_key(work);
     if (args_.partial == nullptr) {
       const bool valid[2] = {key < args_.mask.tokens, key + 8 < args_.mask.tokens};
       const int64_t pitch = static_cast<int64_t>(args_.heads + 2 * args_.key_heads) * kHead;
@@ -365,13 +371,13 @@ struct QueriesShared {
   static constexpr int kSlots = kHead == 64 ? 8 : 4;
   static constexpr int kTileBytes = kTile * kHead * 2;
   static constexpr int kReachBytes = kTile * 4;
-  static constexpr int kStatsBytes = kTile * sizeof(RowStats);
+  static constexpr int kStatsBytes = kTile / kBlock * sizeof(BlockStats);
 
   alignas(1024) unsigned char queries[kTileBytes];
   alignas(1024) unsigned char dy[kTileBytes];
   alignas(1024) unsigned char ring[kSlots][kTileBytes];  // keys 0, values 0, keys 1, values 1, ...
   alignas(16) uint32_t reach[kSlots][kTile];             // of keys
-  alignas(16) RowStats stats[kTile];
+  BlockStats stats[kConsumers];
   uint64_t queries_full, queries_empty, full[kSlots], empty[kSlots];
   int first, head;    // query of the tile, -1 after the last; its head
   int steps[kSlots];  // Step::word, of keys
@@ -411,8 +417,8 @@ __device__ __forceinline__ void produce_queries(QueriesShared<kHead>& shared, co
     ptx::mbarrier_arrive_expect(&shared.queries_full, 2 * S::kTileBytes + S::kStatsBytes);
     load_rows<kHead, kTile>(shared.queries, map, &shared.queries_full, head, first);
     load_rows<kHead, kTile>(shared.dy, dy_map, &shared.queries_full, head, first);
-    ptx::bulk_load(shared.stats, args.stats + static_cast<int64_t>(head) * args.padded + first, &shared.queries_full,
-                   S::kStatsBytes);
+    ptx::bulk_load(shared.stats, args.stats + (static_cast<int64_t>(head) * args.padded + first) / kBlock,
+                   &shared.queries_full, S::kStatsBytes);
     item = gridDim.x + atomicAdd(args.counter, 1);
 
     const int key_head = args.heads + head / args.group;
@@ -446,9 +452,10 @@ class QueriesConsumer {
   __device__ __forceinline__ void differentiate(int first, int head) {
     float s[kTile / 2], dp[kTile / 2], dq[kHead / 2] = {};
     uint32_t ds[kTile / 4];
-    const int row = index_ * kBlock + threadIdx.x / kWarp % 4 * 16 + threadIdx.x % kWarp / 4;
-    const RowStats stats[2] = {shared_.stats[row], shared_.stats[row + 8]};
-    const float scale = args_.scale * kLog2E;
+    const int row_of_block = threadIdx.x / kWarp % 4 * 16 + threadIdx.x % kWarp / 4, row = index_ * kBlock + row_of_block;
+    const BlockStats& stats = shared_.stats[index_];
+    const float lse[2] = {stats.lse[row_of_block], stats.lse[row_of_block + 8]};
+    const float delta[2] = {stats.delta[row_of_block], stats.delta[row_of_block + 8]};
 
     int keys = next_slot();
     scores(s, keys);
@@ -462,13 +469,13 @@ class QueriesConsumer {
       ptx::keep(s);
       hide(s, args_.mask, step, index_, first + row, shared_.reach[keys]);
 #pragma unroll
-      for (int i = 0; i < kTile / 2; ++i) s[i] = ptx::fast_exp2(s[i] * scale - stats[i / 2 % 2].lse);
+      for (int i = 0; i < kTile / 2; ++i) s[i] = ptx::fast_exp2(s[i] * args_.log2_scale - lse[i / 2 % 2]);
       ptx::wgmma_wait<0>();
       ptx::keep(dp);
       release(&shared_.empty[values]);
       if (step.is_last()) release(&shared_.queries_empty);
 #pragma unroll
-      for (int i = 0; i < kTile / 2; ++i) s[i] *= dp[i] - stats[i / 2 % 2].delta;
+      for (int i = 0; i < kTile / 2; ++i) s[i] *= dp[i] - delta[i / 2 % 2];
       pack_bf16(ds, s);
       ptx::wgmma_fence();
       multiply_add<kTile>(dq, ds, shared_.ring[keys]);
@@ -563,19 +570,20 @@ bool launch(const FlashAttentionBackward& args, CudaStream& stream) {
   a.parts = parts_of_group(tiles * key_heads, a.group);
   a.padded = static_cast<int>(padded);
   a.scale = args.scale;
+  a.log2_scale = args.scale * kLog2E;
   a.dqkv = args.dqkv.as<bf16>();
 
-  const int64_t stats_bytes = heads * padded * sizeof(RowStats), key_row = 2 * key_heads * kHead;
+  const int64_t stats_bytes = heads * padded / kBlock * sizeof(BlockStats), key_row = 2 * key_heads * kHead;
   const int64_t partial_bytes = a.parts > 1 ? a.parts * padded * key_row * 4 : 0;
   char* const memory = static_cast<char*>(stream.scratch(plan_bytes(tokens) + stats_bytes + partial_bytes));
   const Plan work = plan(kName, args.positions, args.sequence_start, args.visible_until, args.window, kTile, kTile,
                          memory, stream);
   a.mask = work.mask;
-  RowStats* const stats = reinterpret_cast<RowStats*>(memory + plan_bytes(tokens));
+  BlockStats* const stats = reinterpret_cast<BlockStats*>(memory + plan_bytes(tokens));
   a.stats = stats;
   a.partial = a.parts > 1 ? reinterpret_cast<float*>(memory + plan_bytes(tokens) + stats_bytes) : nullptr;
   launch_kernel(kName, stats_kernel<kHead>, {dim3(padded / kBlock, heads), 256}, stream, args.dy.as<bf16>(),
-                args.y.as<bf16>(), args.lse.as<float>(), stats, a.mask.tokens, a.heads, a.padded);
+                args.y.as<bf16>(), args.lse.as<float>(), stats, a.mask.tokens, a.heads);
 
   const int multiprocessors = stream.limits().multiprocessors;
   a.order = work.key_order;
