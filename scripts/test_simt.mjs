@@ -13,7 +13,11 @@ run("scripts/build_native.mjs", "--simt");
 run("node_modules/vitest/vitest.mjs", "run", ...paths, ...given);
 
 function run(script, ...args) {
-  const environment = { WESTWIND_ADDON: `${root}/build/simt/westwind.node`, WESTWIND_TEST_BACKENDS: "cuda" };
+  const environment = {
+    WESTWIND_ADDON: `${root}/build/simt/westwind.node`,
+    WESTWIND_TEST_BACKENDS: "cuda",
+    XDG_CACHE_HOME: `${root}/build/simt/cache`,
+  };
   const { status } = spawnSync(process.execPath, [script, ...args], {
     cwd: root,
     stdio: "inherit",

@@ -1,4 +1,4 @@
-import type { KernelBench } from "./harness.js";
+import { type Axes, BF16, type KernelBench } from "./harness.js";
 
 const scalars = {
   lr: 1e-5,
@@ -11,19 +11,14 @@ const scalars = {
   grad_scale: 1,
 };
 
+const adamw = {
+  kernel: "adamw",
+  scalars: ({ N }: Axes) => ({ ...scalars, decayed: N! - 3000 }),
+  inputs: { v: 1e-3 },
+} as const;
+
 export const benches: KernelBench[] = [
-  {
-    kernel: "adamw",
-    axes: [656_000, 15_200_000].map((N) => ({ N, L: 0 })),
-    dtypes: [{ t: "f32" }],
-    scalars: ({ N }) => ({ ...scalars, decayed: N! - 3000 }),
-    inputs: { v: ({ N }) => new Float32Array(N!).fill(1e-3) },
-  },
-  {
-    kernel: "adamw",
-    axes: [656_000, 15_200_000].map((N) => ({ N, L: N })),
-    dtypes: [{ t: "bf16" }],
-    scalars: ({ N }) => ({ ...scalars, decayed: N! - 3000 }),
-    inputs: { v: ({ N }) => new Float32Array(N!).fill(1e-3) },
-  },
+  { ...adamw, dtypes: [{ t: "f32" }], axes: [656_000, 15_200_000].map((N) => ({ N, L: 0 })) },
+  { ...adamw, dtypes: BF16, axes: [656_000, 15_200_000].map((N) => ({ N, L: N })) },
+  { ...adamw, on: "cuda", dtypes: BF16, axes: [15_200_000, 500_000_000].map((N) => ({ N, L: N })) },
 ];

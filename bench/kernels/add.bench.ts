@@ -1,4 +1,4 @@
-import type { KernelBench } from "./harness.js";
+import { BF16, type KernelBench } from "./harness.js";
 
 export const benches: KernelBench[] = [
   {
@@ -8,4 +8,5 @@ export const benches: KernelBench[] = [
       { R: 8192, C: 2048 },
     ],
   },
+  { kernel: "add", on: "cuda", dtypes: BF16, axes: [{ R: 8192, C: 4096 }] },
 ];

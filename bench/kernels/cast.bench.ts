@@ -10,4 +10,13 @@ export const benches: KernelBench[] = [
       { s: "f32", t: "f32" },
     ],
   },
+  {
+    kernel: "cast",
+    on: "cuda",
+    axes: [{ N: 500_000_000 }],
+    dtypes: [
+      { s: "f32", t: "bf16" },
+      { s: "bf16", t: "f32" },
+    ],
+  },
 ];

@@ -1,4 +1,4 @@
-import { type Axes, type DTypes, dtypeBytes, type KernelBench } from "./harness.js";
+import { type Axes, BF16, type DTypes, dtypeBytes, type KernelBench } from "./harness.js";
 
 const axes = [
   { T: 4000, V: 32000, C: 288 },
@@ -11,7 +11,13 @@ const tokens: NonNullable<KernelBench["inputs"]>[string] = ({ T, V }, random) =>
 const forwardBytes = ({ T, C }: Axes, { t }: DTypes) => T! * (4 + 2 * C! * dtypeBytes(t));
 const backwardBytes = ({ T, C }: Axes, { t }: DTypes) => T! * (4 + C! * (dtypeBytes(t) + 8));
 
+const forward = { kernel: "embedding_forward", inputs: { tokens }, bytes: forwardBytes } as const;
+const backward = { kernel: "embedding_backward", inputs: { tokens }, bytes: backwardBytes } as const;
+const mistral = [{ T: 4096, V: 32000, C: 4096 }];
+
 export const benches: KernelBench[] = [
-  { kernel: "embedding_forward", axes, inputs: { tokens }, bytes: forwardBytes },
-  { kernel: "embedding_backward", axes, inputs: { tokens }, bytes: backwardBytes },
+  { ...forward, axes },
+  { ...backward, axes },
+  { ...forward, on: "cuda", dtypes: BF16, axes: mistral },
+  { ...backward, on: "cuda", dtypes: BF16, axes: mistral },
 ];

@@ -7,4 +7,6 @@ const segments: NonNullable<KernelBench["inputs"]>[string] = ({ N, S }) =>
 export const benches: KernelBench[] = [
   { kernel: "segment_sum_forward", axes, inputs: { segments } },
   { kernel: "segment_sum_backward", axes, inputs: { segments } },
+  { kernel: "segment_sum_forward", on: "cuda", axes, inputs: { segments } },
+  { kernel: "segment_sum_backward", on: "cuda", axes, inputs: { segments } },
 ];

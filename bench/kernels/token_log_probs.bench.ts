@@ -1,4 +1,4 @@
-import type { Axes, KernelBench } from "./harness.js";
+import { type Axes, BF16, type KernelBench } from "./harness.js";
 
 // Heads of models of 0.3, 0.7 and 15 million parameters; half of the tokens have a label.
 const axes = [
@@ -11,7 +11,16 @@ const rows = ({ T, N }: Axes) => Int32Array.from({ length: N! }, (_, n) => Math.
 const labels = ({ V, N }: Axes) => Int32Array.from({ length: N! }, (_, n) => (n * 7919) % V!);
 const lse = ({ C, V, N }: Axes) => new Float32Array(N!).fill(Math.log(V!) + C! / 8); // as wide as these logits spread
 
+const forward = { kernel: "token_log_probs_forward", inputs: { rows, labels } } as const;
+const backward = { kernel: "token_log_probs_backward", inputs: { rows, labels, lse } } as const;
+const gpu = [
+  { T: 4096, C: 4096, V: 32000, N: 2048 },
+  { T: 8192, C: 288, V: 32064, N: 4096 },
+];
+
 export const benches: KernelBench[] = [
-  { kernel: "token_log_probs_forward", axes, inputs: { rows, labels } },
-  { kernel: "token_log_probs_backward", axes, inputs: { rows, labels, lse } },
+  { ...forward, axes },
+  { ...backward, axes },
+  { ...forward, on: "cuda", dtypes: BF16, axes: gpu },
+  { ...backward, on: "cuda", dtypes: BF16, axes: gpu },
 ];

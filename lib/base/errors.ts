@@ -86,7 +86,7 @@ export class MemoryError extends WestwindError {
   }
 }
 
-/** The run was stopped by its AbortSignal. What had been trained is in the last checkpoint. */
+/** Stopped by an AbortSignal. What a run had trained until `step` is in the last checkpoint; without a run it is 0. */
 export class AbortedError extends WestwindError {
   constructor(
     readonly step: number,

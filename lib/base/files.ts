@@ -35,6 +35,29 @@ export async function writeFileAtomic(path: string, chunks: Chunks, options: { s
 }
 
 /**
+ * Makes a folder and those it lies in, if they are not there. Throws FileError. Node's recursive mkdir never returns
+ * where the file system takes no folders, as /proc.
+ */
+export async function makeFolder(path: string): Promise<void> {
+  const missing: string[] = [];
+  for (let at = resolve(path); !(await stat(at).catch(() => undefined)); at = dirname(at)) missing.push(at);
+  try {
+    for (const folder of missing.reverse()) await mkdir(folder).catch(unlessThere);
+    if (!(await stat(path)).isDirectory()) throw new FileError(path, "cannot be made: a file is there");
+  } catch (cause) {
+    if (cause instanceof FileError) throw cause;
+    const { code, message } = cause as NodeJS.ErrnoException;
+    const what = code === "ENOENT" ? "the file system there takes no folders" : (WHAT[code ?? ""] ?? message);
+    throw new FileError(path, `cannot be made: ${what}`, { cause });
+  }
+}
+
+/** Someone else made it in the meantime. */
+function unlessThere(error: NodeJS.ErrnoException): void {
+  if (error.code !== "EEXIST") throw error;
+}
+
+/**
  * Writes a folder whole or not at all. `build` fills a hidden folder beside `path`; when it returns, every file is
  * flushed to the disk and the folder is renamed into place. A folder that is there and not empty is replaced only
  * with `replace`, and kept until the new one is complete. Throws FileError, also for what the system refused to `build`;
@@ -179,7 +202,9 @@ async function explain(path: string, error: unknown, needed?: number): Promise<u
   if (!(error instanceof Refused)) return error;
   const { cause } = error;
   let what = WHAT[cause.code ?? ""] ?? cause.message;
-  if (cause.code === "ENOSPC") {
+  if (cause.code === "ENOENT" && (await stat(dirname(resolve(path))).catch(() => undefined))) {
+    what = "the file system there takes no files";
+  } else if (cause.code === "ENOSPC") {
     what = `no space left on the disk: ${needed === undefined ? "" : `${needed} bytes to write, `}`;
     const volume = await statfs(dirname(resolve(path))).catch(() => undefined);
     what += volume === undefined ? "free space unknown" : `${volume.bavail * volume.bsize} bytes free`;

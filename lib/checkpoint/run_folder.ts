@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
-import { mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { ConfigError, FileError } from "../base/errors.js";
-import { recoverFolder, writeFileAtomic, writeFolderAtomic } from "../base/files.js";
+import { makeFolder, recoverFolder, writeFileAtomic, writeFolderAtomic } from "../base/files.js";
 import { type Manifest, readManifest, writeManifest } from "./manifest.js";
 
 type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
@@ -40,11 +40,7 @@ export async function claimRunFolder(
   options: { overwrite?: boolean } = {},
 ): Promise<boolean> {
   if (await checkRunFolder(outputDir, identity, options)) return true;
-  await mkdir(outputDir, { recursive: true }).catch((cause) => {
-    throw new FileError(outputDir, `cannot be made: ${cause.code === "EEXIST" ? "a file is there" : cause.message}`, {
-      cause,
-    });
-  });
+  await makeFolder(outputDir);
   if (options.overwrite === true) await deleteCheckpoints(outputDir);
   await writeFileAtomic(join(outputDir, RUN_FILE), `${JSON.stringify(identity, null, 2)}\n`);
   return false;

@@ -1,7 +1,7 @@
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { FileError } from "../base/errors.js";
 import { writeFileAtomic } from "../base/files.js";
+import { readJson } from "../base/json.js";
 import type { Llama } from "../model/llama.js";
 import type { AdamW } from "../optim/adamw.js";
 import type { AnyTensor } from "../tensor/tensor.js";
@@ -55,7 +55,7 @@ export async function loadTrainingState(folder: string, model: Llama, optimizer:
     throw new FileError(file, `${name} is ${found}, expected ${dtype} ${JSON.stringify(tensor.shape)}`);
   });
   await loadTensors(pairs);
-  return JSON.parse(await readFile(join(folder, STATE_FILE), "utf8")) as Progress;
+  return (await readJson(join(folder, STATE_FILE))) as Progress;
 }
 
 function states({ m, v, low }: AdamW): [string, AnyTensor][] {

@@ -14,7 +14,7 @@ export function addAlign(westwind: Command): void {
     .allowUnknownOption()
     .action(async (path: string, overrides: string[], flags: TrainingFlags) => {
       const results: Record<string, unknown> = {};
-      await interruptible(async (signal) => {
+      await interruptible("step", async (signal) => {
         for (const stage of alignStages(parseAlignRecipe({ path, overrides }), { signal })) {
           process.stderr.write(`== ${stage.name}\n`);
           results[stage.name] = await stage.run((parsed, run) => showRun(parsed, run));

@@ -43,7 +43,7 @@ export function addGenerate(westwind: Command): void {
           `--${name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}: ${flags[name]}, expected ${expected}`,
         );
       };
-      const result = await interruptible((signal) =>
+      const result = await interruptible("token", (signal) =>
         generateText(flags.model, flags.prompt, {
           ...(flags.system !== undefined && { system: flags.system }),
           ...(flags.chatTemplate !== undefined && { chatTemplate: flags.chatTemplate }),

@@ -13,19 +13,28 @@ export function addInfo(westwind: Command): void {
     });
 }
 
-function describe({ cpu, instructionSets, cuda, cudaMissing }: ReturnType<typeof systemInfo>): string {
+function describe(info: ReturnType<typeof systemInfo>): string {
+  const { cpu, instructionSets, cuda, cudaMissing, cudaLibraries } = info;
   const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
   const threads = process.env.WESTWIND_THREADS ? ` (WESTWIND_THREADS=${process.env.WESTWIND_THREADS})` : "";
   const lines = [
     ...cpu.map((device) => `cpu      ${device.name}, ${device.units} threads${threads}, ${gib(device.memoryBytes)}`),
-    `kernels  ${instructionSets.join(", ")}; ${process.env.WESTWIND_ISA ?? instructionSets.at(-1)} is used`,
+    `kernels  ${instructionSets.join(", ")}; ${usedSet(instructionSets)}`,
     ...cuda.map((device, i) => {
+      if (cudaLibraries.some(({ missing }) => missing))
+        return `cuda:${i}   ${device.name}, ${device.features}, not usable`;
       using opened = Device.cuda(i);
       const { free, total } = opened.memory;
       return `cuda:${i}   ${device.name}, ${device.features}, ${gib(free)} of ${gib(total)} free`;
     }),
     ...(cuda.length === 0 ? [`cuda     none: ${cudaMissing}`] : []),
+    ...cudaLibraries.map(({ name, version, path, missing }) => `library  ${missing || `${name} ${version}, ${path}`}`),
     `node     ${process.version}, ${process.platform}-${process.arch}`,
   ];
   return `${lines.join("\n")}\n`;
+}
+
+function usedSet(known: readonly string[]): string {
+  const asked = process.env.WESTWIND_ISA || known.at(-1)!;
+  return known.includes(asked) ? `${asked} is used` : `WESTWIND_ISA is ${asked}, expected one of them`;
 }

@@ -49,7 +49,7 @@ export async function main(args: readonly string[]): Promise<number> {
       process.stderr.write(`westwind: ${fact}; see westwind --help\n`);
       return EXIT_USAGE;
     }
-    if (error instanceof AbortedError || (error instanceof Error && error.name === "AbortError")) {
+    if (error instanceof AbortedError) {
       process.stderr.write(`westwind: ${error.message}\n`);
       return EXIT_INTERRUPTED;
     }

@@ -1,12 +1,12 @@
 /**
- * Runs `body` with a signal that the first Ctrl-C (or SIGTERM) raises, so that a run can save and end. The second ends
- * the process at once.
+ * Runs `body` with a signal that the first Ctrl-C (or SIGTERM) raises, so that a run can save and end after the `unit`
+ * it is at. The second ends the process at once.
  */
-export async function interruptible<T>(body: (signal: AbortSignal) => Promise<T>): Promise<T> {
+export async function interruptible<T>(unit: "step" | "token", body: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController();
   const onSignal = () => {
     if (controller.signal.aborted) process.exit(130);
-    process.stderr.write("\nwestwind: stopping after this step; once more to stop at once\n");
+    process.stderr.write(`\nwestwind: stopping after this ${unit}; once more to stop at once\n`);
     controller.abort();
   };
   process.on("SIGINT", onSignal).on("SIGTERM", onSignal);

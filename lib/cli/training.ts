@@ -24,7 +24,7 @@ export function addTraining(westwind: Command): void {
       .allowUnknownOption()
       .action(async (recipe: string | undefined, overrides: string[], flags: TrainingFlags) => {
         const source = recipe?.startsWith("--") ? { overrides: [recipe, ...overrides] } : { path: recipe, overrides };
-        const summary = await interruptible((signal) => {
+        const summary = await interruptible("step", (signal) => {
           const parsed = parseRecipe(kind, source as { path?: string; overrides: string[] });
           return kind === "sft"
             ? showRun(parsed, runSft(parsed as Parameters<typeof runSft>[0], { signal }))

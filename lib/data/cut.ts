@@ -1,4 +1,10 @@
-import type { TokenSequence } from "./encode.js";
+import { hasLabel, type TokenSequence } from "./encode.js";
+
+export interface CutRows {
+  readonly sequences: TokenSequence[];
+  /** Pieces left out, because nothing to learn is in them. */
+  readonly dropped: number;
+}
 
 /**
  * Lays all rows end to end and cuts every `length` tokens (`packing: wrapped`, as in the Zephyr paper's SFT). A piece is
@@ -8,7 +14,7 @@ import type { TokenSequence } from "./encode.js";
 export function wrapSequences(
   sequences: readonly TokenSequence[],
   length: number,
-): { readonly sequences: TokenSequence[]; readonly droppedTokens: number } {
+): CutRows & { readonly droppedTokens: number } {
   const pieces: TokenSequence[] = [];
   let ids = new Int32Array(length);
   let trainable = new Uint8Array(length);
@@ -27,16 +33,22 @@ export function wrapSequences(
       [ids, trainable, filled] = [new Int32Array(length), new Uint8Array(length), 0];
     }
   }
-  return { sequences: pieces, droppedTokens: filled };
+  return { ...withLabels(pieces), droppedTokens: filled };
 }
 
 /** Cuts every row longer than `length` into rows of at most `length` tokens (`packing_strategy: bfd_split`). */
-export function splitSequences(sequences: readonly TokenSequence[], length: number): TokenSequence[] {
-  return sequences.flatMap(({ ids, trainable, place }) => {
+export function splitSequences(sequences: readonly TokenSequence[], length: number): CutRows {
+  const pieces = sequences.flatMap(({ ids, trainable, place }) => {
     if (ids.length <= length) return [{ ids, trainable, place }];
     return Array.from({ length: Math.ceil(ids.length / length) }, (_, i) => {
       const [begin, end] = [i * length, (i + 1) * length];
       return { ids: ids.slice(begin, end), trainable: trainable.slice(begin, end), place };
     });
   });
+  return withLabels(pieces);
+}
+
+function withLabels(pieces: readonly TokenSequence[]): CutRows {
+  const sequences = pieces.filter(hasLabel);
+  return { sequences, dropped: pieces.length - sequences.length };
 }

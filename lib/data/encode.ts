@@ -64,7 +64,7 @@ export function encodeSft(
   for (const row of rows) {
     const whole = atPlace(row.place, () => encodeSftRow(row, options));
     const cut = truncate(whole, options);
-    if (!cut.trainable.includes(1)) continue;
+    if (!hasLabel(cut)) continue;
     if (cut.ids.length < whole.ids.length) truncated++;
     if (whole.straddles) straddled++;
     sequences.push({ ...cut, place: row.place });
@@ -76,6 +76,9 @@ export function encodeSft(
   }
   return { sequences, dropped, truncated, straddled };
 }
+
+/** Whether there is something to learn: the first token does not count, since none comes before it to predict it. */
+export const hasLabel = ({ trainable }: Pick<TokenSequence, "trainable">): boolean => trainable.includes(1, 1);
 
 interface Encoded {
   readonly ids: Int32Array;

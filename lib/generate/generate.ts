@@ -1,4 +1,4 @@
-import { ConfigError } from "../base/errors.js";
+import { AbortedError, ConfigError } from "../base/errors.js";
 import { Random } from "../base/random.js";
 import { decode, prefill } from "../model/decode.js";
 import { KvCache } from "../model/kv_cache.js";
@@ -11,7 +11,8 @@ export interface GenerateOptions extends Partial<SampleOptions> {
   /** Tokens that end an answer; they are not part of it. */
   readonly stopTokens?: readonly number[];
   readonly seed?: number;
-  readonly signal?: AbortSignal;
+  /** Ends it with an AbortedError before the next token. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface Generated {
@@ -64,12 +65,13 @@ async function generateBatch(model: Llama, prompts: readonly Int32Array[], first
   using cache = new KvCache(model.device, model.config, sizes);
   using arena = new Arena(model.device);
   let running = sequences;
+  stopIfAborted(0, options);
   let logits = await prefill(model, arena, cache, packPrompts(sequences)).readFloats();
   for (;;) {
     take(running, logits, options, capacity);
     running = running.filter(({ finish }) => finish === undefined);
     if (running.length === 0) break;
-    options.signal?.throwIfAborted();
+    stopIfAborted(running[0]!.answer.length, options);
     arena.reset();
     logits = await decode(model, arena, cache, {
       tokens: Int32Array.from(running, ({ answer }) => answer.at(-1)!),
@@ -78,6 +80,10 @@ async function generateBatch(model: Llama, prompts: readonly Int32Array[], first
     }).readFloats();
   }
   return sequences.map(({ answer, finish }) => ({ ids: Int32Array.from(answer), finish: finish! }));
+}
+
+function stopIfAborted(done: number, { signal, maxNewTokens }: GenerateOptions): void {
+  if (signal?.aborted) throw new AbortedError(0, `stopped after ${done} of at most ${maxNewTokens} tokens`);
 }
 
 /** Draws the next token of every running sequence from its row of the logits, and finds out which have ended. */

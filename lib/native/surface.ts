@@ -19,6 +19,16 @@ export interface DeviceInfo {
   readonly units: number;
 }
 
+/** A library that is found at run time. */
+export interface LibraryInfo {
+  readonly name: string;
+  /** This and `path` are empty if the library is missing. */
+  readonly version: string;
+  readonly path: string;
+  /** Where it was looked for, and what to install. */
+  readonly missing: string;
+}
+
 export interface SystemInfo {
   readonly cpu: readonly DeviceInfo[];
   /** The instruction sets that this build has and this machine runs, slowest first. */
@@ -31,6 +41,8 @@ export interface SystemInfo {
 export interface Surface {
   setErrorClass(errorClass: new (code: string, message: string) => Error): void;
   systemInfo(): SystemInfo;
+  /** Those that CUDA kernels need; none where there is no GPU. The first call loads them. */
+  cudaLibraries(): LibraryInfo[];
 
   createStream(device: "cpu" | "cuda" | "none", threadsOrOrdinal: number, instructionSet: string): number;
   disposeStream(stream: number): void;

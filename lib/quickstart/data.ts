@@ -1,6 +1,5 @@
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { writeFileAtomic } from "../base/files.js";
+import { makeFolder, writeFileAtomic } from "../base/files.js";
 import type { SourceRow } from "../data/source.js";
 import { type BinarizeReport, binarize, type PairRow } from "../feedback/binarize.js";
 import { collectFeedback, drawPrompts, type FeedbackRow, writeDialogues, writeTexts } from "./world.js";
@@ -79,7 +78,7 @@ async function writeRows(
   test: readonly object[],
 ): Promise<string> {
   const path = join(folder, name);
-  await mkdir(path, { recursive: true });
+  await makeFolder(path);
   for (const [split, rows] of [
     ["train", train],
     ["test", test],

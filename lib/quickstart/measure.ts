@@ -38,7 +38,11 @@ export type PairLogProbs = readonly { readonly refChosen: number; readonly refRe
 export async function measureModel(
   folder: string,
   data: QuickstartData,
-  options: { readonly beta: number; readonly reference?: PairLogProbs | undefined },
+  options: {
+    readonly beta: number;
+    readonly reference?: PairLogProbs | undefined;
+    readonly signal?: AbortSignal | undefined;
+  },
 ): Promise<Measures & { readonly prompts: readonly string[]; readonly logProbs: PairLogProbs }> {
   using device = Device.cpu();
   using model = await loadModel(device, folder, { dtype: "f32", trainable: false });
@@ -52,7 +56,8 @@ export async function measureModel(
   const opened = prompts.map((content) =>
     tokenizer.encode(template.render([{ role: "user", content }], { addGenerationPrompt: true })),
   );
-  const sampling = { maxNewTokens: MAX_NEW_TOKENS, temperature: 0.7, seed: 1, stopTokens: [tokenizer.eosId!] };
+  const { signal } = options;
+  const sampling = { maxNewTokens: MAX_NEW_TOKENS, temperature: 0.7, seed: 1, stopTokens: [tokenizer.eosId!], signal };
   const answers = (await generate(model, opened, sampling)).map(({ ids }) => tokenizer.decode(ids).trim());
 
   using task = new SftTask(model, { tokenBudget: TOKEN_BUDGET });

@@ -47,12 +47,12 @@ export async function quickstart({ folder, say, follow, signal }: QuickstartOpti
 
   say("== held-out prompts");
   const beta = align.dpo!.recipe.beta;
-  const sft = await measureModel(folders.sft, data, { beta });
+  const sft = await measureModel(folders.sft, data, { beta, signal });
   const reference = sft.logProbs;
   const measures = {
-    base: await measureModel(folders.base, data, { beta, reference }),
+    base: await measureModel(folders.base, data, { beta, reference, signal }),
     sft,
-    dpo: await measureModel(folders.dpo, data, { beta, reference }),
+    dpo: await measureModel(folders.dpo, data, { beta, reference, signal }),
   };
   const seconds = (performance.now() - started) / 1000;
   const rows = [rowOf("base", measures.base), rowOf("dSFT", sft, true), rowOf("dDPO", measures.dpo)];

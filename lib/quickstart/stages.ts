@@ -1,7 +1,8 @@
-import { mkdir, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
+import { makeFolder } from "../base/files.js";
 import { saveModel } from "../checkpoint/save_model.js";
 import { readModelConfig } from "../model/config.js";
 import { initialise } from "../model/init.js";
@@ -59,7 +60,7 @@ export async function planQuickstart(folder: string): Promise<QuickstartPlan> {
     prompts: align.dpo!.recipe.max_train_samples!,
     heldOut: HELD_OUT,
   };
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   const data = await writeQuickstartData(at("data"), sizes, SEED);
   await writeUntrained(at("untrained"));
   return { base, align, data, folders: { base: at("base"), sft: at("sft"), dpo: at("dpo") } };
@@ -71,7 +72,7 @@ async function writeUntrained(folder: string): Promise<void> {
   using device = Device.cpu();
   using model = new Llama(device, await readModelConfig(assets), { dtype: "f32", trainable: false });
   initialise(model, SEED);
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   await (await Tokenizer.load(assets)).saveTo(folder);
   await saveModel(model, folder);
 }

@@ -36,6 +36,10 @@ export function findContradictions(recipe: SftRecipe | DpoRecipe, given: Readonl
       });
     }
   }
+  if ("packing" in recipe && recipe.packing && recipe.packing_strategy !== "bfd" && recipe.max_length === null) {
+    const message = `null, expected a number of tokens for packing_strategy ${recipe.packing_strategy} to cut at`;
+    problems.push({ key: "max_length", message });
+  }
   if (
     "loss_type" in recipe &&
     Array.isArray(recipe.loss_type) &&

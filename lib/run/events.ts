@@ -15,7 +15,7 @@ export type RunEvent =
   | { readonly kind: "step"; readonly step: StepRecord; readonly record?: LogRecord; readonly evaluation?: LogRecord }
   | { readonly kind: "finished"; readonly summary: RunSummary };
 
-/** The end of a run in numbers; the CLI prints it with --json. */
+/** The end of a run in numbers, the parts before it was resumed included; the CLI prints it with --json. */
 export interface RunSummary {
   readonly task: "sft" | "dpo";
   readonly output_dir: string;

@@ -1,7 +1,6 @@
-import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 
-import { writeFileAtomic } from "../base/files.js";
+import { makeFolder, writeFileAtomic } from "../base/files.js";
 import { readRows } from "../data/source.js";
 import { type BinarizeOptions, type BinarizeReport, binarize } from "../feedback/binarize.js";
 
@@ -11,7 +10,7 @@ export async function binarizeFile(input: string, output: string, options: Binar
   async function* lines(): AsyncGenerator<Uint8Array> {
     for await (const pair of pairs) yield Buffer.from(`${JSON.stringify(pair)}\n`);
   }
-  await mkdir(dirname(output), { recursive: true });
+  await makeFolder(dirname(output));
   await writeFileAtomic(output, lines());
   return pairs.report;
 }

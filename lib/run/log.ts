@@ -4,6 +4,7 @@ import { join } from "node:path";
 
 import { FileError } from "../base/errors.js";
 import { writeFileAtomic } from "../base/files.js";
+import { readJson } from "../base/json.js";
 import type { LogRecord } from "../report/report.js";
 import { type MetricEntry, Metrics } from "../train/metrics.js";
 import type { StepRecord } from "../train/train.js";
@@ -56,18 +57,14 @@ export class LogWindow {
     };
   }
 
-  /** Keeps in a checkpoint, which is written before `step` is added, what the next line begins with. */
-  async save(folder: string, step: StepRecord): Promise<void> {
-    const open = this.isDue(step) ? emptyLine() : including(this.open, step);
-    await writeFileAtomic(join(folder, WINDOW_FILE), `${JSON.stringify(open)}\n`);
+  /** Keeps in a checkpoint what the next line begins with. */
+  async save(folder: string): Promise<void> {
+    await writeFileAtomic(join(folder, WINDOW_FILE), `${JSON.stringify(this.open)}\n`);
   }
 
   async load(folder: string): Promise<void> {
-    const path = join(folder, WINDOW_FILE);
-    const text = await readFile(path, "utf8").catch((cause) => {
-      throw new FileError(path, cause.message, { cause });
-    });
-    const { metrics, ...sums } = JSON.parse(text) as OpenLine & { metrics: MetricEntry[] };
+    const stored = await readJson(join(folder, WINDOW_FILE));
+    const { metrics, ...sums } = stored as OpenLine & { metrics: MetricEntry[] };
     this.open = { ...sums, metrics: Metrics.from(metrics) };
   }
 
@@ -119,13 +116,13 @@ export class RunLog {
     readonly records: LogRecord[],
   ) {}
 
-  /** Opens the log of a run that stands at `step`: lines behind it, from an attempt that went further, are dropped. */
+  /** Opens the log of a run that stands at `step`: lines behind it, from an attempt that went further or ended, go. */
   static async open(path: string, step: number): Promise<RunLog> {
     const text = await readFile(path, "utf8").catch((cause) => {
       if (cause.code === "ENOENT") return "";
       throw new FileError(path, cause.message, { cause });
     });
-    const records = step === 0 ? [] : parseLines(path, text).filter((record) => record.step! <= step);
+    const records = step === 0 ? [] : parseLines(path, text).filter((record) => record.step! <= step && !isEnd(record));
     await writeFileAtomic(path, records.map(toLine).join(""));
     return new RunLog(path, records);
   }
@@ -139,6 +136,8 @@ export class RunLog {
     }
   }
 }
+
+const isEnd = (record: LogRecord): boolean => "train_loss" in record;
 
 const toLine = (record: LogRecord): string => `${JSON.stringify(record)}\n`;
 

@@ -31,6 +31,7 @@ import { reportOf } from "./report_of.js";
 import { answerSamples } from "./samples.js";
 import { type Settings, settingsOf } from "./settings.js";
 import { endRecord, readSummary, summarise, writeSummary } from "./summary.js";
+import { RunTotals } from "./totals.js";
 
 export interface RunOptions {
   /** Go on with what `output_dir` holds of this run: its last checkpoint, or nothing if it is finished. */
@@ -47,7 +48,7 @@ export async function* carryOut<Row>(
   { signal, continue: goOn = false }: RunOptions,
 ): AsyncGenerator<RunEvent, RunSummary> {
   const { output_dir: outputDir, model_name_or_path: modelFolder } = recipe;
-  if (signal?.aborted) throw new AbortedError(0, "stopped before the first step; nothing was saved");
+  stopIfAborted(signal);
   const settings = settingsOf(recipe, prepared.numRows);
   const identity = identityOf(recipe, prepared, await runOf(modelFolder));
   const hash = hashRun(identity);
@@ -78,7 +79,8 @@ export async function* carryOut<Row>(
   assert(started, "a method starts");
   using task = prepared.task(model, taskOptions);
   const referenceSeconds = (performance.now() - arrived) / 1000;
-  const before = await answerSamples(model, prepared, recipe);
+  const before = await answerSamples(model, prepared, recipe, signal);
+  stopIfAborted(signal);
 
   using optimizer = new AdamW(model.parameters, settings.optimizer);
   const window = new LogWindow({
@@ -96,42 +98,32 @@ export async function* carryOut<Row>(
   yield { kind: "prepared", device: device.description, plan: settings.plan, facts };
 
   const log = await RunLog.open(join(outputDir, "log.jsonl"), from?.step ?? 0);
+  const totals = new RunTotals(referenceSeconds);
+  if (checkpoint) await totals.load(checkpoint.path);
   const saveWhole = async (folder: string): Promise<void> => {
     await prepared.tokenizer.saveTo(folder, recipe.chat_template === null ? {} : { chatTemplate: prepared.template });
     await saveModel(model, folder);
   };
-  const save = (progress: Progress, step: StepRecord): Promise<string> =>
+  const save = (progress: Progress): Promise<string> =>
     saveCheckpoint(
       outputDir,
       { step: progress.step, hash, saveTotalLimit: recipe.save_total_limit ?? undefined },
       async (folder) => {
         await saveWhole(folder);
         await saveTrainingState(folder, optimizer, progress);
-        await window.save(folder, step);
+        await window.save(folder);
+        await totals.save(folder);
       },
     );
-  const steps: StepRecord[] = [];
-  const begun = performance.now();
-  for await (const event of loop(recipe, settings, started, {
-    task,
-    optimizer,
-    log,
-    window,
-    save,
-    from,
-    signal,
-  })) {
-    steps.push(event.step);
-    yield event;
-  }
+  yield* loop(recipe, settings, started, { task, optimizer, log, window, totals, save, from, signal });
+  const reached = totals.current;
 
-  const trainSeconds = (performance.now() - begun) / 1000;
   await saveAmong(outputDir, saveWhole);
-  const after = await answerSamples(model, prepared, recipe);
-  const summary = summarise(recipe, prepared, steps, log, { trainSeconds, referenceSeconds });
+  const after = await answerSamples(model, prepared, recipe, signal); // what is trained is finished even when stopped
+  const summary = summarise(recipe, prepared, log, reached);
   log.append(endRecord(summary));
   if (recipe.report) {
-    const samples = before.map(({ prompt, answer }, i) => ({ prompt, before: answer, after: after[i]!.answer }));
+    const samples = after.map(({ prompt, answer }, i) => ({ prompt, before: before[i]!.answer, after: answer }));
     const content = reportOf(summary, { facts: [["device", device.description], ...facts], log, samples, recipeText });
     await writeFileAtomic(join(outputDir, "report.md"), renderReport(content));
   }
@@ -140,23 +132,43 @@ export async function* carryOut<Row>(
   return summary;
 }
 
+function stopIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw new AbortedError(0, "stopped before the first step; nothing was saved");
+}
+
 interface LoopContext<Row> {
   readonly task: Task<Row>;
   readonly optimizer: AdamW;
   readonly log: RunLog;
   readonly window: LogWindow;
+  readonly totals: RunTotals;
   readonly from: Progress | undefined;
   readonly signal: AbortSignal | undefined;
-  save(progress: Progress, step: StepRecord): Promise<string>;
+  save(progress: Progress): Promise<string>;
 }
 
 async function* loop<Row>(
   recipe: TrainingRecipe,
   settings: Settings,
   { rows, evalRows }: Started<Row>,
-  { task, optimizer, log, window, from, signal, save }: LoopContext<Row>,
+  { task, optimizer, log, window, totals, from, signal, save }: LoopContext<Row>,
 ): AsyncGenerator<RunEvent & { kind: "step" }> {
   const { plan, schedule, evaluateEvery, saveEvery } = settings;
+  const note = (step: StepRecord) => {
+    totals.add(step);
+    const record = window.add(step, step.step === plan.totalSteps);
+    if (record) log.append(record);
+    const { evaluation: measured } = step;
+    const evaluation = measured && evaluationRecord(step, measured.metrics, measured.seconds, evalRows.length);
+    if (evaluation) log.append(evaluation);
+    return { ...(record && { record }), ...(evaluation && { evaluation }) };
+  };
+  // A step is noted before its checkpoint is written: a run that is killed in between repeats it, and loses no line.
+  let noted: { readonly step: number; readonly lines: ReturnType<typeof note> } | undefined;
+  const noteOnce = (step: StepRecord) => {
+    if (noted?.step !== step.step) noted = { step: step.step, lines: note(step) };
+    return noted.lines;
+  };
   const training = train({
     task,
     optimizer,
@@ -171,18 +183,17 @@ async function* loop<Row>(
     ...(evalRows.length > 0 && {
       evaluation: { rows: evalRows, batchSize: recipe.per_device_eval_batch_size, every: evaluateEvery },
     }),
-    checkpoints: { every: saveEvery, save },
+    checkpoints: {
+      every: saveEvery,
+      save: (progress, step) => {
+        noteOnce(step);
+        return save(progress);
+      },
+    },
     ...(from && { from }),
     ...(signal && { signal }),
   });
-  for await (const step of training) {
-    const record = window.add(step, step.step === plan.totalSteps);
-    if (record) log.append(record);
-    const { evaluation: measured } = step;
-    const evaluation = measured && evaluationRecord(step, measured.metrics, measured.seconds, evalRows.length);
-    if (evaluation) log.append(evaluation);
-    yield { kind: "step", step, ...(record && { record }), ...(evaluation && { evaluation }) };
-  }
+  for await (const step of training) yield { kind: "step", step, ...noteOnce(step) };
 }
 
 /** What must not change between the parts of one run. Where it is logged and how often it is saved may. */

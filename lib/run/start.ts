@@ -1,4 +1,6 @@
 import { stringify } from "yaml";
+
+import { ConfigError } from "../base/errors.js";
 import { splitSequences, wrapSequences } from "../data/cut.js";
 import type { TokenSequence } from "../data/encode.js";
 import { encodeSft } from "../data/encode.js";
@@ -50,7 +52,7 @@ async function prepareSft(recipe: SftRecipe): Promise<Prepared<TokenSequence>> {
     });
   const trainRows = data.train.map(toRow);
   const encoded = encode(trainRows);
-  const rows = arrange(recipe, encoded.sequences);
+  const { rows, facts } = arrange(recipe, encoded.sequences);
   const testRows = data.test.map(toRow);
   const test = testRows.length > 0 ? encode(testRows) : undefined;
   return {
@@ -59,7 +61,7 @@ async function prepareSft(recipe: SftRecipe): Promise<Prepared<TokenSequence>> {
     template: data.template.source,
     facts: [
       ...countFacts("training", encoded.sequences.length, encoded),
-      ...(isCut ? [[`rows of at most ${recipe.max_length} tokens cut from them`, rows.length] as const] : []),
+      ...facts,
       ...checkTokens("training", rows, data.reader),
       ...(test ? countFacts("evaluation", test.sequences.length, test) : []),
       ...checkTokens("evaluation", test?.sequences ?? [], data.reader),
@@ -81,12 +83,22 @@ const NOWHERE = { source: "planning", index: 0 };
 const longestOf = (lengths: readonly number[]): number => lengths.reduce((a, b) => Math.max(a, b), 0);
 
 /** Rows as packing_strategy makes them. Best-fit packing needs no rows of its own: batches are packed as they are run. */
-function arrange(recipe: SftRecipe, sequences: TokenSequence[]): TokenSequence[] {
-  if (!recipe.packing || recipe.packing_strategy === "bfd" || recipe.max_length === null) return sequences;
-  const { max_length: length } = recipe;
-  return recipe.packing_strategy === "wrapped"
-    ? wrapSequences(sequences, length).sequences
-    : splitSequences(sequences, length);
+function arrange(recipe: SftRecipe, sequences: TokenSequence[]) {
+  const { packing, packing_strategy: strategy, max_length: length } = recipe;
+  if (!packing || strategy === "bfd" || length === null) return { rows: sequences, facts: [] };
+  const wrapped = strategy === "wrapped" ? wrapSequences(sequences, length) : undefined;
+  const { sequences: rows, dropped } = wrapped ?? splitSequences(sequences, length);
+  if (rows.length === 0) {
+    const tokens = sequences.reduce((n, { ids }) => n + ids.length, 0);
+    const found = `packing_strategy ${strategy} cuts no row with something to learn from ${tokens} tokens`;
+    throw new ConfigError("max_length", `${length}, but ${found}, expected another max_length or more data`);
+  }
+  const facts = [
+    [`rows of at most ${length} tokens cut from them`, rows.length],
+    ["rows cut from them and dropped, with nothing to learn", dropped],
+    ["tokens left over, too few for a row", wrapped?.droppedTokens ?? 0],
+  ] as const;
+  return { rows, facts: facts.filter(([, count]) => count > 0) };
 }
 
 async function prepareDpo(recipe: DpoRecipe): Promise<Prepared<ReferencedPair>> {

@@ -1,13 +1,14 @@
-import { readFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 
 import { writeFileAtomic } from "../base/files.js";
+import { readJson } from "../base/json.js";
 import type { TrainingRecipe } from "../recipe/schema.js";
 import type { LogRecord } from "../report/report.js";
-import type { StepRecord } from "../train/train.js";
 import type { RunSummary } from "./events.js";
 import type { RunLog } from "./log.js";
 import type { Prepared } from "./prepared.js";
+import type { Totals } from "./totals.js";
 
 const FILE = "summary.json";
 
@@ -18,41 +19,33 @@ export async function writeSummary(outputDir: string, run: string, summary: RunS
 
 /** The summary of a finished run of this hash, or undefined. */
 export async function readSummary(outputDir: string, run: string): Promise<RunSummary | undefined> {
-  const text = await readFile(join(outputDir, FILE), "utf8").catch(() => "{}");
-  const { run: owner, ...summary } = JSON.parse(text) as RunSummary & { run?: string };
+  const path = join(outputDir, FILE);
+  if (!existsSync(path)) return undefined;
+  const { run: owner, ...summary } = (await readJson(path)) as RunSummary & { run?: string };
   return owner === run ? summary : undefined;
-}
-
-export interface Timing {
-  readonly trainSeconds: number;
-  readonly referenceSeconds: number;
 }
 
 export function summarise(
   recipe: TrainingRecipe,
   prepared: Prepared<unknown>,
-  steps: readonly StepRecord[],
   log: RunLog,
-  { trainSeconds, referenceSeconds }: Timing,
+  totals: Totals,
 ): RunSummary {
-  const last = steps.at(-1);
-  const trained = steps.reduce((sum, step) => sum + step.seconds, 0);
-  const rows = steps.reduce((sum, step) => sum + step.numRows, 0);
-  const tokens = steps.reduce((sum, step) => sum + step.tokens, 0);
-  const times = steps.map((step) => step.seconds).sort((a, b) => a - b);
+  const times = totals.stepSeconds.toSorted((a, b) => a - b);
+  const trained = times.reduce((sum, seconds) => sum + seconds, 0);
   return {
     task: prepared.kind,
     output_dir: recipe.output_dir,
-    steps: last?.step ?? 0,
-    epochs: last?.epoch ?? 0,
+    steps: totals.steps,
+    epochs: totals.epochs,
     rows: prepared.numRows,
-    train_runtime: trainSeconds,
-    reference_seconds: referenceSeconds,
-    train_loss: steps.reduce((sum, step) => sum + step.loss, 0) / Math.max(steps.length, 1),
-    num_tokens: last?.numTokens ?? 0,
-    median_step_seconds: times[Math.floor(times.length / 2)] ?? 0,
-    tokens_per_second: tokens / trained,
-    rows_per_second: rows / trained,
+    train_runtime: totals.trainSeconds,
+    reference_seconds: totals.referenceSeconds,
+    train_loss: totals.losses / totals.steps,
+    num_tokens: totals.numTokens,
+    median_step_seconds: times[Math.floor(times.length / 2)]!,
+    tokens_per_second: totals.tokens / trained,
+    rows_per_second: totals.rows / trained,
     evaluation: log.records.findLast((record) => "eval_loss" in record) ?? null,
     report: recipe.report ? join(recipe.output_dir, "report.md") : null,
   };

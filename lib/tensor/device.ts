@@ -1,6 +1,6 @@
 import { ConfigError } from "../base/errors.js";
 import { native } from "../native/load.js";
-import type { SystemInfo } from "../native/surface.js";
+import type { LibraryInfo, SystemInfo } from "../native/surface.js";
 
 export interface CpuOptions {
   /** Default: `WESTWIND_THREADS`, else one for each processor that this process may use. */
@@ -69,4 +69,7 @@ function threadsFromEnvironment(): number {
   throw new ConfigError("WESTWIND_THREADS", `${text}, expected a positive integer`);
 }
 
-export const systemInfo = (): SystemInfo => native.systemInfo();
+export const systemInfo = (): SystemInfo & { readonly cudaLibraries: readonly LibraryInfo[] } => ({
+  ...native.systemInfo(),
+  cudaLibraries: native.cudaLibraries(),
+});

@@ -34,7 +34,7 @@ export interface TrainOptions<Row> {
   };
   /** Where to go on from; the weights and the optimiser are those of that moment. */
   readonly from?: Progress;
-  /** Stops after the current step, with a checkpoint if there are checkpoints. */
+  /** Stops after the current step, with a checkpoint if there are checkpoints; an evaluation is broken off. */
   readonly signal?: AbortSignal;
 }
 
@@ -91,6 +91,8 @@ export async function* train<Row>(options: TrainOptions<Row>): AsyncGenerator<St
 
     const isLast = step === plan.totalSteps;
     const isDue = (every: number) => (every === 0 ? endsEpoch : step % every === 0);
+    const isMeasured = evaluation && (isLast || isDue(evaluation.every));
+    const measured = isMeasured ? await measure(task, evaluation, options.signal) : undefined;
     const isStopped = options.signal?.aborted === true;
     const record: StepRecord = {
       ...report,
@@ -101,9 +103,7 @@ export async function* train<Row>(options: TrainOptions<Row>): AsyncGenerator<St
       numTokens,
       numRows: seen.length,
       seconds,
-      ...(evaluation &&
-        !isStopped &&
-        (isLast || isDue(evaluation.every)) && { evaluation: await measure(task, evaluation) }),
+      ...(measured && { evaluation: measured }),
     };
     const isKept = checkpoints && (isStopped || isDue(checkpoints.every));
     const checkpoint = isKept ? await checkpoints.save(progress, record) : undefined;
@@ -115,8 +115,12 @@ export async function* train<Row>(options: TrainOptions<Row>): AsyncGenerator<St
   }
 }
 
-async function measure<Row>(task: Task<Row>, { rows, batchSize }: { rows: readonly Row[]; batchSize: number }) {
+async function measure<Row>(
+  task: Task<Row>,
+  { rows, batchSize }: { rows: readonly Row[]; batchSize: number },
+  signal?: AbortSignal,
+) {
   const started = performance.now();
-  const metrics = await evaluate(task, rows, batchSize);
-  return { metrics, seconds: (performance.now() - started) / 1000 };
+  const metrics = await evaluate(task, rows, batchSize, signal);
+  return metrics && { metrics, seconds: (performance.now() - started) / 1000 };
 }

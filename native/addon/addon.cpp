@@ -41,6 +41,21 @@ Napi::Value system_info(const Napi::CallbackInfo& info) {
   return result;
 }
 
+// Apart from system_info: looking loads them.
+Napi::Value cuda_libraries(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Napi::Array list = Napi::Array::New(env);
+  for (const LibraryInfo& library : cuda::libraries()) {
+    Napi::Object entry = Napi::Object::New(env);
+    entry.Set("name", library.name);
+    entry.Set("version", library.version);
+    entry.Set("path", library.path);
+    entry.Set("missing", library.missing);
+    list.Set(list.Length(), entry);
+  }
+  return list;
+}
+
 // Streams are joined before their memory and the promises they reach go; handles that JavaScript still holds lead to
 // ERR_DISPOSED.
 void shut_down(AddonData* data) {
@@ -60,6 +75,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   data->completions.Unref(env);
   define<set_error_class>(exports, "setErrorClass");
   define<system_info>(exports, "systemInfo");
+  define<cuda_libraries>(exports, "cudaLibraries");
   register_streams(exports);
   register_tensors(exports);
   register_files(exports);

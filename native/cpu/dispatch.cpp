@@ -38,12 +38,29 @@ namespace ww::cpu {
 #include "native/kernels/kernels.def"
 #undef KERNEL
 
+namespace {
+
+void check_index(const char* name, const Tensor& indices, int64_t i, int64_t low, int64_t bound) {
+  const int32_t value = indices.as<int32_t>()[i];
+  if (value >= low && value < bound) return;
+  throw Error(ErrorCode::value, std::string(name) + "[" + std::to_string(i) + "] = " + std::to_string(value) +
+                                    ", expected " + std::to_string(low) + " <= " + name + " < " +
+                                    std::to_string(bound));
+}
+
+}  // namespace
+
 void check_indices(const char* name, const Tensor& indices, int64_t bound) {
-  const int32_t* values = indices.as<int32_t>();
-  for (int64_t i = 0; i < indices.size(); ++i) {
-    if (values[i] >= 0 && values[i] < bound) continue;
-    throw Error(ErrorCode::value, std::string(name) + "[" + std::to_string(i) + "] = " + std::to_string(values[i]) +
-                                      ", expected 0 <= " + name + " < " + std::to_string(bound));
+  for (int64_t i = 0; i < indices.size(); ++i) check_index(name, indices, i, 0, bound);
+}
+
+void check_mask(const Tensor& sequence_start, const Tensor& visible_until) {
+  const int64_t T = sequence_start.size();
+  int64_t start = 0;
+  for (int64_t t = 0; t < T; ++t) {
+    check_index("sequence_start", sequence_start, t, start, t + 1);
+    check_index("visible_until", visible_until, t, t + 1, T + 1);
+    start = sequence_start.as<int32_t>()[t];
   }
 }
 

@@ -225,6 +225,7 @@ int64_t chunk_size(int64_t tokens, int64_t T, int64_t K) {
 
 void compute(const FlashAttentionBackward& a, Workers& workers) {
   const int64_t T = a.qkv.dims[0], M = a.qkv.dims[1], D = a.qkv.dims[2], H = a.y.dims[1], K = (M - H) / 2;
+  check_mask(a.sequence_start, a.visible_until);
 
   int64_t most_chunks = 0, largest_chunk = 0, partial_rows = 0;
   for_each_span(a.sequence_start.as<int32_t>(), T, [&](int64_t begin, int64_t end) {

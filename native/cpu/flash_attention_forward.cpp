@@ -161,6 +161,7 @@ class Forward {
 
 void compute(const FlashAttentionForward& a, Workers& workers) {
   const int64_t T = a.qkv.dims[0], H = a.y.dims[1], D = a.qkv.dims[2];
+  check_mask(a.sequence_start, a.visible_until);
   struct Shared {
     Span* spans;
     KeyBlock* key_blocks;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "native/cuda/convert.h"
+#include "native/cuda/matmul.h"
 #include "native/kernels/backend.h"
 
 namespace ww::cuda {
@@ -51,6 +52,7 @@ CudaStream::CudaStream(int ordinal) : Stream(DeviceKind::cuda), ordinal_(ordinal
       10 * attribute(cudaDevAttrComputeCapabilityMajor) + attribute(cudaDevAttrComputeCapabilityMinor);
   limits_.multiprocessors = attribute(cudaDevAttrMultiProcessorCount);
   limits_.shared_bytes_per_block = attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin);
+  limits_.l2_bytes = attribute(cudaDevAttrL2CacheSize);
 
   // The pool keeps what is released: a step that repeats asks the driver for nothing.
   cudaMemPool_t pool;
@@ -75,6 +77,7 @@ CudaStream::~CudaStream() {
   thread_.join();
   cudaSetDevice(ordinal_);
   cudaStreamSynchronize(stream_);
+  matmul_state_.reset();
   if (scratch_ != nullptr) cudaFreeAsync(scratch_, stream_);
   cudaFreeAsync(device_fault_, stream_);
   for (const Pinned& pinned : pinned_) cudaFreeHost(pinned.memory);
@@ -229,7 +232,8 @@ void CudaStream::loop() {
         const Fault& fault = *host_fault_;
         const std::string name = fault.name;
         failure_ = {ErrorCode::value, std::string(fault.kernel) + ": " + name + "[" + std::to_string(fault.index) +
-                                          "] = " + std::to_string(fault.value) + ", expected 0 <= " + name + " < " +
+                                          "] = " + std::to_string(fault.value) + ", expected " +
+                                          std::to_string(fault.least) + " <= " + name + " < " +
                                           std::to_string(fault.bound)};
       }
       waiting.then(failure_ ? &*failure_ : nullptr);
@@ -259,6 +263,7 @@ std::unique_ptr<Stream> make_stream(int ordinal) {
     throw Error(ErrorCode::device, "cuda:" + std::to_string(ordinal) + ": this machine has " + std::to_string(count) +
                                        " (cuda:0 to cuda:" + std::to_string(count - 1) + ")");
   }
+  require_matmul();  // before a model is loaded in vain
   return std::make_unique<CudaStream>(ordinal);
 }
 

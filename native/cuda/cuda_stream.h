@@ -3,6 +3,7 @@
 #include <cuda_runtime_api.h>
 
 #include <condition_variable>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -20,14 +21,17 @@ struct DeviceLimits {
   int compute_capability = 0;  // 90 for 9.0
   int multiprocessors = 0;
   int shared_bytes_per_block = 0;  // the most a launch may ask for
+  int64_t l2_bytes = 0;
 };
 
-// The first bad index that a kernel met: written by check_indices on the device, read with every notification.
+// The first bad index that a kernel met: written by the checks on the device, read with every notification.
 struct Fault {
   const char* kernel;
   const char* name;
-  int64_t index, value, bound;
+  int64_t index, value, least, bound;  // least <= value < bound does not hold
 };
+
+class MatmulState;
 
 // A CUDA stream. Work is launched by the calling thread and runs in order; a thread of its own waits for events, so
 // that reads and notifications never hold up the caller. After the first failure everything that waits fails.
@@ -39,6 +43,7 @@ class CudaStream : public Stream {
   cudaStream_t handle() const { return stream_; }
   const DeviceLimits& limits() const { return limits_; }
   Fault* fault() const { return device_fault_; }
+  std::shared_ptr<MatmulState>& matmul_state() { return matmul_state_; }  // matmul.cpp makes it
 
   // Before each launch: makes the device current and notes the kernel's name for errors that come later.
   void begin(const char* kernel);
@@ -80,6 +85,7 @@ class CudaStream : public Stream {
   int64_t scratch_bytes_ = 0;
   Fault *device_fault_ = nullptr, *host_fault_ = nullptr;
   std::vector<const char*> kernels_;
+  std::shared_ptr<MatmulState> matmul_state_;
 
   std::mutex mutex_;
   std::condition_variable wake_, returned_;

@@ -124,4 +124,7 @@ void dispatch_width(int64_t row, std::initializer_list<const void*> addresses, c
 // that follow have to stay in bounds by themselves: they run all the same.
 void check_indices(CudaStream& stream, const char* kernel, const char* name, const Tensor& indices, int64_t bound);
 
+// Likewise for an attention mask: sequence_start never falls and lies not behind its token, which sees itself.
+void check_mask(CudaStream& stream, const char* kernel, const Tensor& sequence_start, const Tensor& visible_until);
+
 }  // namespace ww::cuda

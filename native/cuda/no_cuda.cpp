@@ -12,6 +12,7 @@ namespace ww::cuda {
 
 std::unique_ptr<Stream> make_stream(int) { throw Error(ErrorCode::device, "cuda: " + missing_reason()); }
 std::vector<DeviceInfo> devices() { return {}; }
+std::vector<LibraryInfo> libraries() { return {}; }
 std::string missing_reason() { return "this build has no CUDA backend"; }
 
 }  // namespace ww::cuda

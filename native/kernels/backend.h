@@ -16,6 +16,13 @@ struct DeviceInfo {
   int units = 0;  // logical processors this process may use, or streaming multiprocessors
 };
 
+// A library that is found at run time.
+struct LibraryInfo {
+  std::string name;           // "cuBLASLt"
+  std::string version, path;  // "" if it is missing
+  std::string missing;        // where it was looked for, and what to install
+};
+
 // What a backend owes besides kernels.
 namespace cpu {
 // `threads` 0 means one for each processor this process may use; `isa` "" means the best this machine has.
@@ -27,7 +34,8 @@ std::vector<std::string> instruction_sets();  // those this build has and this m
 namespace cuda {
 std::unique_ptr<Stream> make_stream(int device);
 std::vector<DeviceInfo> devices();
-std::string missing_reason();  // why devices() is empty, "" if it is not
+std::string missing_reason();          // why devices() is empty, "" if it is not
+std::vector<LibraryInfo> libraries();  // those that kernels need, none where there is no device
 }  // namespace cuda
 
 }  // namespace ww

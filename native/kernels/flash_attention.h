@@ -19,7 +19,7 @@ WW_HOST_DEVICE WW_INLINE bool is_visible(int64_t q, int64_t k, const int32_t* po
 //
 // Dao et al., arXiv:2205.14135, arXiv:2307.08691: computed in tiles, no T x T matrix. T = packed tokens, M = H + 2 K,
 // D = head size (at most 256), t = f32 | bf16; scores, sums and lse are f32. Tokens of a sequence are contiguous,
-// sequence_start never decreases, and every token sees itself.
+// sequence_start never decreases, and every token sees itself; where it is otherwise is an error.
 struct FlashAttentionForward {
   static constexpr const char* kName = "flash_attention_forward";
   Tensor qkv, positions, sequence_start, visible_until, y, lse;

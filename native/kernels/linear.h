@@ -7,7 +7,9 @@ namespace ww {
 // y[r,f] = sum_c x[r,c] * weight[f,c]
 //
 // R = rows (packed tokens), C = input features, F = output features, t = f32 | bf16; weights lie as Hugging Face stores
-// them, [out, in]. Sums are f32 whatever t is, and do not depend on R or on the number of threads.
+// them, [out, in]. Sums are f32 whatever t is. On the CPU they depend neither on R nor on the number of threads; on
+// CUDA a run repeats on the same GPU, but a row may differ in its last digit from the same row in a batch of another
+// length.
 struct LinearForward {
   static constexpr const char* kName = "linear_forward";
   Tensor x, weight, y;

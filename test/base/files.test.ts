@@ -14,7 +14,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { FileError } from "../../lib/base/errors.js";
-import { recoverFolder, writeFileAtomic, writeFolderAtomic } from "../../lib/base/files.js";
+import { makeFolder, recoverFolder, writeFileAtomic, writeFolderAtomic } from "../../lib/base/files.js";
 import { temporaryPath } from "../../lib/base/temporary.js";
 
 let folder: string;
@@ -97,6 +97,28 @@ test("a target that cannot be is refused and nothing is left behind", async () =
   writeFileSync(join(folder, "sub", "x"), "");
   await expect(writeFileAtomic(join(folder, "sub"), "x")).rejects.toThrow("is a folder");
   expect(readdirSync(folder)).toEqual(["sub"]);
+});
+
+test("a folder is made with those it lies in; what is there stays", async () => {
+  const path = join(folder, "a", "b", "c");
+  await makeFolder(path);
+  writeFileSync(join(path, "file"), "");
+  await Promise.all([makeFolder(path), makeFolder(join(folder, "x", "y")), makeFolder(join(folder, "x", "y"))]);
+  expect(readdirSync(path)).toEqual(["file"]);
+  expect(existsSync(join(folder, "x", "y"))).toBe(true);
+  await expect(makeFolder(join(path, "file"))).rejects.toThrow(`${path}/file: cannot be made: a file is there`);
+  await expect(makeFolder(join(path, "file", "d"))).rejects.toThrow(
+    `${path}/file/d: cannot be made: part of the path is a file, not a folder`,
+  );
+});
+
+test.runIf(process.platform === "linux")("where the file system takes no folders and no files", async () => {
+  await expect(makeFolder("/proc/none/out")).rejects.toThrow(
+    new FileError("/proc/none/out", "cannot be made: the file system there takes no folders"),
+  );
+  await expect(writeFileAtomic("/proc/none", "")).rejects.toThrow(
+    "/proc/none: cannot be written: the file system there takes no files; nothing was changed",
+  );
 });
 
 test("an error of the producer passes through and leaves the old file", async () => {

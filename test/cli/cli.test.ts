@@ -62,7 +62,7 @@ describe("a training run", () => {
     );
     expect([code, stdout]).toEqual([0, ""]);
     expect(stderr.match(/^ignored: report_to: a run's records are log.jsonl and report.md$/gm)?.length).toBe(1);
-    expect(stderr).toMatch(/^note: bf16: true: this version computes and saves float32$/m);
+    expect(stderr).toMatch(/^note: bf16: true: a GPU computes and saves bfloat16, the CPU float32$/m);
   });
 
   test("what is wrong is one line on stderr, with exit code 1 and nothing on stdout", async () => {
@@ -132,6 +132,15 @@ async function runWith(name: string, value: string, ...args: string[]) {
   }
 }
 
+test.each([
+  ["portable", "portable is used"],
+  ["", expect.stringMatching(/^\w+ is used$/)],
+  ["avx1024", "WESTWIND_ISA is avx1024, expected one of them"],
+])("info with WESTWIND_ISA=%s", async (name, used) => {
+  const { code, stdout } = await runWith("WESTWIND_ISA", name, "info");
+  expect([code, /^kernels .*; (.*)$/m.exec(stdout)![1]]).toEqual([0, used]);
+});
+
 test("a defect of westwind is called one, with its stack and exit code 70", async () => {
   const saboteur = `--import "data:text/javascript,JSON.stringify=()=>{throw new TypeError('boom')}"`;
   const { code, stdout, stderr } = await runWith("NODE_OPTIONS", saboteur, "info", "--json");
@@ -171,6 +180,23 @@ describe("generate", () => {
     const [chat, raw, system] = await Promise.all([prompt(), prompt("--raw"), prompt("--system", "rain falls")]);
     expect(raw).toBeLessThan(chat);
     expect(system).toBeGreaterThan(chat);
+  });
+
+  test("Ctrl-C ends it with one line and exit code 130", async () => {
+    const once =
+      "const i = setInterval(() => process.listenerCount('SIGINT') && (clearInterval(i), process.kill(process.pid, 'SIGINT')))";
+    const hook = `--import "data:text/javascript,${encodeURIComponent(once)}"`;
+    const { code, stdout, stderr } = await runWith(
+      "NODE_OPTIONS",
+      hook,
+      "generate",
+      `--model=${model}`,
+      "--prompt=old",
+    );
+    expect([code, stdout]).toEqual([130, ""]);
+    expect(stderr).toMatch(
+      /^\nwestwind: stopping after this token; once more to stop at once\nwestwind: stopped after \d+ of at most 256 tokens\n$/,
+    );
   });
 
   test("a prompt that leaves the model no room", async () => {

@@ -107,6 +107,22 @@ describe("rows to fine-tune on", () => {
     );
   });
 
+  test("a row's first token is nothing to learn, since none comes before it", () => {
+    for (const truncation of ["keep_start", "keep_end"] as const) {
+      expect(() => sft({ text: "the cat sat" }, { maxLength: 1, truncation })).toThrow(
+        "x.jsonl:1: this and every other row has nothing to learn within max_length 1",
+      );
+    }
+    const rows = ["", "the"].map((content, i) => toSftRow(source({ prompt: "sat", completion: content }, i)));
+    const kept = encodeSft(rows, { tokenizer, template, maxLength: 2, truncation: "keep_end" });
+    expect(kept.sequences.map(({ place, trainable }) => [place.index, ...trainable])).toEqual([
+      [0, 0, 1],
+      [1, 1, 1],
+    ]);
+    const cut = (maxLength: number) => encodeSft(rows, { tokenizer, template, maxLength, truncation: "keep_end" });
+    expect(() => cut(1)).toThrow(DataError);
+  });
+
   test("a template's refusal names the row", () => {
     const strict = new ChatTemplate("{{ raise_exception('roles must alternate') }}", tokenizer);
     expect(() => sft(chat, { template: strict })).toThrow(DataError);

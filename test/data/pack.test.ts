@@ -202,10 +202,24 @@ describe("cutting", () => {
     ]);
     expect(sequences.map((each) => each.place.index)).toEqual([0, 1]);
     expect(droppedTokens).toBe(1);
-    expect(wrapSequences([], 4)).toEqual({ sequences: [], droppedTokens: 0 });
+    expect(wrapSequences([], 4)).toEqual({ sequences: [], dropped: 0, droppedTokens: 0 });
   });
 
   test("split: each row in pieces", () => {
-    expect(splitSequences(rows, 3).map(({ ids: tokens }) => [...tokens])).toEqual([[1, 2, 3], [4, 5], [6, 7, 8], [9]]);
+    const { sequences, dropped } = splitSequences(rows, 2);
+    expect(sequences.map(({ ids: tokens }) => [...tokens])).toEqual([
+      [1, 2],
+      [4, 5],
+      [6, 7],
+      [8, 9],
+    ]);
+    expect(dropped).toBe(1); // 3, which nothing is left to predict
+  });
+
+  test("pieces with nothing to learn are dropped and counted", () => {
+    const prompt = [row([1, 2, 3, 4, 5, 6], [0, 0, 0, 1, 1, 1])];
+    expect(splitSequences(prompt, 3)).toMatchObject({ sequences: [{ ids: Int32Array.of(4, 5, 6) }], dropped: 1 });
+    expect(wrapSequences(prompt, 3)).toMatchObject({ sequences: [{ ids: Int32Array.of(4, 5, 6) }], dropped: 1 });
+    expect(splitSequences(prompt, 1)).toEqual({ sequences: [], dropped: 6 });
   });
 });

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { expect, test } from "vitest";
 
+import { AbortedError } from "../../lib/base/errors.js";
 import { Random } from "../../lib/base/random.js";
 import { loadModel } from "../../lib/checkpoint/load_model.js";
 import { generate } from "../../lib/generate/generate.js";
@@ -36,6 +37,22 @@ test("each step is what the whole sequence gives without a cache", async () => {
     }
     expect([...cached!.ids]).toEqual(ids.slice(prompts[1]!.length));
   }
+});
+
+test("a signal ends it before the next token", async () => {
+  using device = Device.cpu();
+  using model = await tinyModel(device);
+  let asked = 0;
+  const signal = {
+    get aborted() {
+      return ++asked > 4;
+    },
+  } as AbortSignal;
+  await expect(generate(model, prompts, { maxNewTokens: 20, signal })).rejects.toThrow(
+    new AbortedError(0, "stopped after 4 of at most 20 tokens"),
+  );
+  const none = generate(model, prompts, { maxNewTokens: 20, signal: AbortSignal.abort() });
+  await expect(none).rejects.toThrow("stopped after 0 of at most 20 tokens");
 });
 
 test("sampling repeats with its seed, stops at stop tokens and at the model's length", async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 
 import { Random } from "../../lib/base/random.js";
+import { Device } from "../../lib/tensor/device.js";
 import { flashAttentionBackward, flashAttentionForward } from "../reference/flash_attention.js";
 import { type Arrays, conformance, expectClose } from "./conformance.js";
 import { gradcheck } from "./gradcheck.js";
@@ -147,6 +148,28 @@ describe.each(backends)("$name", (backend) => {
     const dqkv = joined(a.dqkv, b.dqkv, row);
     for (let i = 0; i < prompt * row; i++) dqkv[i] = a.dqkv[i]! + b.dqkv[i]!;
     expectClose("dqkv", pair.dqkv, dqkv);
+  });
+
+  test.each([
+    ["sequence_start", 2, -1, "0 <= sequence_start < 3"],
+    ["sequence_start", 4, 2, "3 <= sequence_start < 5"], // falls
+    ["sequence_start", 1, 2, "0 <= sequence_start < 2"], // behind its token
+    ["visible_until", 3, 3, "4 <= visible_until < 7"], // it does not see itself
+    ["visible_until", 5, 7, "6 <= visible_until < 7"], // beyond the batch
+    ["visible_until", 0, -5, "1 <= visible_until < 7"],
+  ] as const)("%s[%i] = %i is an error", async (name, index, value, expected) => {
+    const mask = packed([3], [3]);
+    mask[name][index] = value;
+    const axes = { T: 6, M: 3, H: 1, D: 4 };
+    const run = { axes, dtypes: { t: "f32" } as const, scalars: { scale: 1, window: 0 } };
+    const values = { qkv: noise(72, 1), dy: noise(24, 2), y: noise(24, 3), lse: noise(6, 4), ...mask };
+    for (const kernel of ["flash_attention_forward", "flash_attention_backward"] as const) {
+      using own = backend.open(); // a stream that failed stays so
+      await expect(launch({ ...backend, device: () => own }, 1, kernel, { ...run, values })).rejects.toMatchObject({
+        code: "ERR_VALUE",
+        message: `${kernel}: ${name}[${index}] = ${value}, expected ${expected}`,
+      });
+    }
   });
 
   test("what the mask hides changes no bit", async () => {

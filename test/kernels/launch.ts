@@ -19,6 +19,8 @@ export interface Backend {
   /** Elements before and after every buffer that nobody may touch. Kernels take any address, so it may be odd. */
   readonly guard: number;
   device(threads: number): Device;
+  /** A device of its own. */
+  open(): Device;
 }
 
 const { instructionSets, cuda } = systemInfo();
@@ -43,12 +45,13 @@ export const backends: readonly Backend[] = [
         devices.set(threads, device);
         return device;
       },
+      open: () => Device.cpu({ threads: 1, instructionSet }),
     };
   }),
   ...(cuda.length > 0
     ? [
-        { name: "cuda", guard: 64, device: openGpu },
-        { name: "cuda unaligned", guard: 67, device: openGpu },
+        { name: "cuda", guard: 64, device: openGpu, open: () => Device.cuda(0) },
+        { name: "cuda unaligned", guard: 67, device: openGpu, open: () => Device.cuda(0) },
       ]
     : []),
 ].filter(({ name }) => name.startsWith(process.env.WESTWIND_TEST_BACKENDS ?? ""));

@@ -198,6 +198,13 @@ dataset_mixture:
     expect(problemsOf(() => dpo(text))).toEqual([problem]);
   });
 
+  test("packing that cuts needs a length to cut at", () => {
+    expect(problemsOf(() => sft("packing: wrapped\nmax_length: null"))).toEqual([
+      "max_length: null, expected a number of tokens for packing_strategy wrapped to cut at (a.yaml:5)",
+    ]);
+    expect(sft("packing: true\nmax_length: null").recipe.max_length).toBe(null);
+  });
+
   test.each([
     ["beta", [1e-9], [0, -1, "x", null, []]],
     ["label_smoothing", [0, 0.49], [0.5, -0.1]],

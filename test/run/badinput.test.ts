@@ -174,6 +174,30 @@ describe("data", () => {
     });
   });
 
+  test("too little for one row of a packed stream", async () => {
+    const keys = { packing: true, packing_strategy: "wrapped", max_length: 5000 };
+    expect(await refused("sft", keys)).toMatch(
+      /^ConfigError: max_length: 5000, but packing_strategy wrapped cuts no row with something to learn from \d+ tokens, expected another/,
+    );
+    expect(await refused("sft", { max_length: 1 })).toBe(
+      "DataError: chats.jsonl:1: this and every other row has nothing to learn within max_length 1",
+    );
+  });
+
+  test("cut into pieces: what is left out is counted and said", async () => {
+    const output_dir = join(folder, "cut");
+    const keys = { model_name_or_path: model, dataset_name: chats, output_dir, max_length: 16, max_steps: 1 };
+    const packing = { packing: true, packing_strategy: "wrapped" };
+    const prepared = (await carryThrough("sft", { ...keys, ...packing })).find(({ kind }) => kind === "prepared");
+    expect(prepared).toMatchObject({
+      facts: [
+        ["training rows", 8],
+        ["rows of at most 16 tokens cut from them", expect.any(Number)],
+        ["tokens left over, too few for a row", expect.any(Number)],
+      ],
+    });
+  });
+
   test("without a split to evaluate on, where evaluation is asked for", async () => {
     const message = (key: string, name: string) =>
       `ConfigError: ${key}, but ${name} has no rows to evaluate on, expected a test split; use a folder with a file for it, ` +
@@ -237,6 +261,12 @@ describe("an output folder", () => {
   test("that is a file", async () => {
     expect(await refusal(carryThrough("sft", { ...mine, output_dir: chats }))).toBe(
       `FileError: ${chats}: a file is there, expected a folder`,
+    );
+  });
+
+  test.runIf(process.platform === "linux")("that the file system does not make", async () => {
+    expect(await refusal(carryThrough("sft", { ...mine, output_dir: "/proc/none/out" }))).toBe(
+      "FileError: /proc/none/out: cannot be made: the file system there takes no folders",
     );
   });
 

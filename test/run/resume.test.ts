@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 
@@ -34,8 +34,8 @@ const readLog = (output: string) =>
     .split("\n")
     .map((line) => JSON.parse(line) as Record<string, number>);
 
-/** The log without its last line, the means of which are of the process that ended the run. */
-const stepsOf = (output: string) => lasting(readLog(output).filter((line) => "loss" in line || "eval_loss" in line));
+const stepsOf = (output: string) => lasting(readLog(output));
+const readJson = (...path: string[]) => JSON.parse(readFileSync(join(...path), "utf8"));
 
 const checkpoints = (output: string) =>
   readdirSync(output)
@@ -69,13 +69,23 @@ describe.each(["sft", "dpo"] as const)("%s", (kind) => {
       const events = await carryThrough(kind, { ...keys, output_dir: output, resume_from_checkpoint: true });
       expect(events.filter(({ kind }) => kind === "step").length).toBe(10);
       expect(stepsOf(output)).toEqual(stepsOf(uninterrupted));
-      expect(stepsOf(output).length).toBe(every === 1 ? 20 : 7);
+      expect(stepsOf(output).length).toBe(every === 1 ? 21 : 8);
+      expect(stepsOf(output).at(-1)).toMatchObject({ step: 20, train_loss: expect.any(Number) });
       expect(sameBytes(output, uninterrupted, ["model.safetensors", "checkpoint-20/optimizer.safetensors"])).toEqual(
         [],
       );
       expect(last(events).loss).not.toBe(stepsOf(output)[0]!.loss); // it learned something
     },
   );
+
+  test("the summary of a resumed run is of the whole run", () => {
+    const [parts, uninterrupted] = [`${kind}-parts-3`, `${kind}-whole-3`].map((name) => join(folder, name));
+    const [summary, alone] = [readJson(parts!, "summary.json"), readJson(uninterrupted!, "summary.json")];
+    const figures = ["steps", "epochs", "rows", "train_loss", "num_tokens", "evaluation"] as const;
+    for (const figure of figures) expect([figure, summary[figure]]).toEqual([figure, alone[figure]]);
+    expect(summary.train_runtime).toBeGreaterThan(readJson(parts!, "checkpoint-10", "run_totals.json").trainSeconds);
+    expect(readJson(parts!, "checkpoint-20", "run_totals.json").stepSeconds.length).toBe(20);
+  });
 
   test("the number of threads changes no digit", async () => {
     const outputs = await Promise.all(
@@ -120,9 +130,26 @@ describe("what is kept", () => {
     const output = join(folder, "limited");
     expect(readdirSync(join(output, "checkpoint-5")).sort()).toEqual([
       ...["config.json", "generation_config.json", "log_window.json", "manifest.json", "model.safetensors"],
-      ...["optimizer.safetensors", "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json"],
-      "trainer_state.json",
+      ...["optimizer.safetensors", "run_totals.json", "special_tokens_map.json", "tokenizer.json"],
+      ...["tokenizer_config.json", "trainer_state.json"],
     ]);
+  });
+
+  test("the log is ahead of the checkpoint, so that a run killed between the two lacks no line", async () => {
+    const output = join(folder, "noted");
+    await abandonAfter(5, "sft", { ...keys, logging_steps: 1, max_steps: 6, output_dir: output });
+    const time = (...path: string[]) => statSync(join(output, ...path)).mtimeMs;
+    expect(time("log.jsonl")).toBeLessThanOrEqual(time("checkpoint-5", "config.json"));
+    expect(readLog(output).map(({ step }) => step)).toEqual([1, 2, 3, 4, 5]);
+  });
+
+  test("a finished run that is carried on from its last checkpoint has the same summary", async () => {
+    const output = join(folder, "limited");
+    const before = readJson(output, "summary.json");
+    await carryThrough("sft", { ...keys, save_total_limit: 2, output_dir: output, resume_from_checkpoint: true });
+    const { train_runtime: _, reference_seconds: __, ...after } = readJson(output, "summary.json");
+    expect(before).toMatchObject(after);
+    expect(readLog(output).filter((line) => "train_loss" in line).length).toBe(1);
   });
 
   test("a signal ends the run after the step, with a checkpoint to go on from", async () => {
@@ -142,6 +169,20 @@ describe("what is kept", () => {
     const whole = join(folder, "not-stopped");
     await carryThrough("sft", { ...rest, output_dir: whole });
     expect(sameBytes(output, whole, ["model.safetensors"])).toEqual([]);
+  });
+
+  test("a run that is stopped at its last step is finished, without the sample answers", async () => {
+    const output = join(folder, "stopped-late");
+    const controller = new AbortController();
+    const rest = { ...keys, report: true, output_dir: output, eval_strategy: "no" };
+    for await (const event of start("sft", rest, { signal: controller.signal })) {
+      if (event.kind === "step" && event.step.step === 5) controller.abort();
+    }
+    expect(existsSync(join(output, "model.safetensors"))).toBe(true);
+    expect(readFileSync(join(output, "report.md"), "utf8")).not.toContain("## Samples");
+    const whole = join(folder, "with-samples");
+    await carryThrough("sft", { ...rest, output_dir: whole });
+    expect(readFileSync(join(whole, "report.md"), "utf8")).toContain("## Samples");
   });
 
   test.each(["before the run", "while the reference is computed"])(

@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# One part of run.sh, in the folder that the bundle was unpacked to.
+set -uo pipefail
+
+export PATH=$PWD/bin:$PATH PYTHONUNBUFFERED=1 CUDA_MODULE_LOADING=LAZY
+export WESTWIND_ADDON=$PWD/build/cuda/westwind.node WESTWIND_TEST_BACKENDS=cuda WESTWIND_TEST_DEVICE=cuda
+WESTWIND_COMMIT=$(cat commit.txt)
+export WESTWIND_COMMIT
+typescript=(node --import ./bench/register.mjs)
+vitest=(node node_modules/vitest/vitest.mjs run)
+rows=$OUT/$1.jsonl
+rm -f "$rows"
+
+tests() {
+  # What a test says is written when it ends: a limit or a crash loses no other's.
+  WESTWIND_TEST_ROWS=$rows "${vitest[@]}" --reporter=./scripts/gpu/reporter.mjs "$@" > "$OUT/vitest.log" 2>&1 &
+  trap 'kill $!; node scripts/gpu/failures.mjs "$rows"; exit 124' TERM
+  wait $!
+  node scripts/gpu/failures.mjs "$rows" "$OUT/vitest.log"
+}
+
+sanitized() {
+  local kernels=(linear flash_attention token_log_probs rms_norm embedding)  # with shared memory, or indices from data
+  compute-sanitizer --tool "$1" --target-processes all --print-limit 10 --error-exitcode 9 \
+    "${vitest[@]}" --reporter=dot --no-file-parallelism "${kernels[@]/#/test/kernels/}" 2>&1 |
+    grep -E '=========|Tests |FAIL|not found' | head -n 60
+  return "${PIPESTATUS[0]}"
+}
+
+# Most telling first. What ends the process is named in the last row: the rest goes on behind it.
+kernels() {
+  local after= status
+  for _ in 1 2 3 4 5 6 7 8; do
+    "${typescript[@]}" bench/kernels/main.ts linear flash token adamw rms swiglu rope embedding "" \
+      --device=cuda --out="$rows" ${after:+--after="$after"}
+    status=$?
+    after=$(tail -n 1 "$rows" 2> /dev/null | sed -n 's/.*"lost":"\([a-z_]*\)".*/\1/p')
+    [ -n "$after" ] || return $status
+  done
+}
+
+# A process for each model, so that one that does not fit takes nothing with it.
+steps() {
+  local status=0 model
+  for model in 15m 125m 1.1b mistral-7b; do
+    "${typescript[@]}" bench/gpu/steps.ts --device=cuda --model="$model" --out="$rows" || status=1
+  done
+  return $status
+}
+
+case $1 in
+  info) "${typescript[@]}" lib/cli/main.ts info ;;
+  conformance) tests test/kernels ;;
+  golden) tests test/run/trl test/train/gradients test/model/llama ;;
+  sanitize) sanitized memcheck ;;
+  racecheck) sanitized racecheck ;;
+  kernels) kernels ;;
+  peers) python3 bench/gpu/peers.py --out="$rows" && "${typescript[@]}" bench/gpu/compare.ts "$OUT" ;;
+  steps) steps ;;
+  steps_peer) python3 bench/gpu/steps_peer.py --out="$rows" ;;
+esac
