@@ -28,7 +28,7 @@ struct Mask {
   const Bounds* until;     // [T / kBlock, padded], of the first query that a key is hidden from; 0 for padding
   const Bounds* position;  // [T / kBlock, padded], without padding
   const int32_t* positions;
-  int64_t window;
+  int window;  // 0: none
   int tokens;
 };
 
@@ -82,12 +82,12 @@ struct Step {
   __device__ __forceinline__ int tile() const { return word >> kTileShift; }
 };
 
-// The bounds of a tile of kSize tokens.
+// The bounds of a tile of kSize tokens. Loops of the producers stay rolled: they have few registers.
 template <int kSize>
 __device__ __forceinline__ Bounds bounds(const Bounds* blocks, int tile) {
   constexpr int kBlocks = kSize / kBlock;
   Bounds all = blocks[tile * kBlocks];
-#pragma unroll
+#pragma unroll 1
   for (int i = 1; i < kBlocks; ++i) {
     const Bounds b = blocks[tile * kBlocks + i];
     all = {min(all.min, b.min), max(all.max, b.max)};

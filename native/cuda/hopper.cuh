@@ -19,6 +19,7 @@
 #define WW_HOPPER_CODE 1
 #else
 #define WW_HOPPER_CODE 0
+#pragma nv_diag_suppress 177  // "declared but never referenced": whatever only Hopper's code uses
 #endif
 
 namespace ww::cuda::ptx {
