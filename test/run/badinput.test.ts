@@ -113,7 +113,7 @@ test.each([
     { chat_template: "zephir" },
     'chat_template: "zephir", expected one of zephyr, chatml, llama2, llama3, mistral, default, or Jinja source',
   ],
-  ["a device that is not there", { device: "cuda" }, 'device: "cuda", this version supports cpu; use --device=cpu'],
+  ["a device of no known name", { device: "gpu" }, 'device: "gpu", this version supports auto, cpu, cuda and cuda:N'],
 ])("a recipe with %s", async (_, keys, message) => {
   expect(await refused("sft", keys)).toBe(`ConfigError: ${message}`);
 });
