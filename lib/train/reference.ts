@@ -25,8 +25,8 @@ export interface ReferenceOptions {
 
 /**
  * Gives every pair what the model, as it is now, gives its answers. The numbers are kept in a file named by the weights,
- * the dtype and every token, so that another epoch, another run or a resumed one only reads them. Yields how many pairs
- * are done, and at the end all of them.
+ * the config, the dtype and every token, so that another epoch, another run or a resumed one only reads them. Yields how
+ * many pairs are done, and at the end all of them.
  */
 export async function* referencePairs(
   task: DpoTask,
@@ -52,6 +52,7 @@ export async function* referencePairs(
 
 async function referenceKey(modelFolder: string, dtype: string, pairs: readonly TokenPair[]): Promise<string> {
   const hash = createHash("sha256").update(dtype);
+  hash.update(await readFile(join(modelFolder, "config.json")));
   const located = await locateWeights(modelFolder);
   for (const file of [...new Set([...located.values()].map((tensor) => tensor.file))].sort()) {
     for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer);

@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test, vi } from "vitest";
 
@@ -57,6 +57,20 @@ test("an AbortSignal ends it with a checkpoint and an AbortedError that says whe
   expect(error).toBeInstanceOf(AbortedError);
   expect(error).toMatchObject({ code: "ERR_ABORTED", step: 1 });
   expect(existsSync(join(folder, "aborted", "checkpoint-1", "manifest.json"))).toBe(true);
+});
+
+test("a cached reference is of one config, not of the weights alone", async () => {
+  const altered = await makeModel(join(folder, "altered"));
+  const kinds = async () => {
+    const found: string[] = [];
+    for await (const event of runDpo(recipe("cached", `--model_name_or_path=${altered}`))) found.push(event.kind);
+    return found;
+  };
+  expect(await kinds()).toContain("reference");
+  expect(await kinds()).not.toContain("reference");
+  const path = join(altered, "config.json");
+  writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, "utf8")), rms_norm_eps: 0.1 }));
+  expect(await kinds()).toContain("reference");
 });
 
 test("two runs at a time do not disturb each other", async () => {
