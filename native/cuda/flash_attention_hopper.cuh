@@ -145,7 +145,8 @@ __device__ __forceinline__ void hide(float (&s)[kTile / 2], const Mask& mask, St
     const int of_queries[2] = {mask.positions[min(query, last)], mask.positions[min(query + 8, last)]};
 #pragma unroll
     for (int i = 0; i < kTile / 2; ++i) {
-      const int of_key = mask.positions[min(key + i / 4 * 8 + i % 2, last)];
+      // Volatile: one load after another, where all at once would take more registers than there are.
+      const int of_key = static_cast<const volatile int32_t*>(mask.positions)[min(key + i / 4 * 8 + i % 2, last)];
       if (of_queries[i / 2 % 2] - of_key >= mask.window) s[i] = -INFINITY;
     }
   }
