@@ -31,7 +31,7 @@ export const benches: KernelBench[] = [
   { kernel: "linear_backward_input", axes },
   { kernel: "linear_backward_weight", axes },
   { kernel: "linear_forward", on: "cuda", dtypes: BF16, axes: [...gpu, ...gpuDecoding] },
+  { kernel: "linear_forward", on: "cuda", dtypes: [{ t: "f32" }], axes: [{ R: 4096, C: 288, F: 768 }] },
   { kernel: "linear_backward_input", on: "cuda", dtypes: BF16, axes: gpu },
   { kernel: "linear_backward_weight", on: "cuda", dtypes: BF16, axes: gpu },
-  { kernel: "linear_forward", on: "cuda", dtypes: [{ t: "f32" }], axes: [{ R: 4096, C: 288, F: 768 }] },
 ];

@@ -12,3 +12,7 @@ export async function readJson(path: string): Promise<unknown> {
     throw new FileError(path, `not JSON: ${(cause as Error).message}`, { cause });
   }
 }
+
+/** Whether a JSON value is an object: not null, not a list. */
+export const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);

@@ -2,6 +2,7 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { FileError } from "../base/errors.js";
 import { writeFileAtomic } from "../base/files.js";
+import { isObject } from "../base/json.js";
 
 export const MANIFEST_FILE = "manifest.json";
 
@@ -61,8 +62,4 @@ function isManifest(value: unknown): value is Manifest {
     typeof value.run === "string" &&
     Object.values(value.files).every((length) => Number.isSafeInteger(length))
   );
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

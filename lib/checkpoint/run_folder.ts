@@ -3,6 +3,7 @@ import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { ConfigError, FileError } from "../base/errors.js";
 import { makeFolder, recoverFolder, writeFileAtomic, writeFolderAtomic } from "../base/files.js";
+import { isObject } from "../base/json.js";
 import { type Manifest, readManifest, writeManifest } from "./manifest.js";
 
 type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
@@ -179,8 +180,4 @@ export async function resolveResume(outputDir: string, resume: true | string, ha
 
 async function deleteCheckpoints(outputDir: string): Promise<void> {
   for (const { path } of await listCheckpoints(outputDir)) await rm(path, { recursive: true, force: true });
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -1,5 +1,6 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { FileError } from "../base/errors.js";
+import { isObject } from "../base/json.js";
 import { parseStrictJson } from "./strict_json.js";
 
 /** Bytes of one number of each dtype, in the order in which the reference implementation ranks them. */
@@ -181,10 +182,6 @@ function checkLayout(path: string, tensors: Map<string, StoredTensor>, dataStart
     const why = at > fileBytes ? "it is cut short" : "bytes follow the last tensor";
     throw new FileError(path, `${fileBytes} bytes long, expected ${at}; ${why}`);
   }
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function isDtype(value: unknown): value is StoredDtype {

@@ -31,7 +31,8 @@ export async function saveModel(model: Llama, folder: string, options: SaveModel
 
 /**
  * Puts a model's whole folder, weights, configs and tokenizer, among the other files of `folder`. `build` fills a hidden
- * folder in it; only when that is complete are its files moved out, the weights last. Throws FileError.
+ * folder in it; only when that is complete are its files moved out, the weights last, and those deleted that a model
+ * which was there before had and this one has not. Throws FileError.
  */
 export async function saveAmong(folder: string, build: (temporaryFolder: string) => Promise<void>): Promise<void> {
   const hidden = join(folder, ".model");
@@ -39,8 +40,15 @@ export async function saveAmong(folder: string, build: (temporaryFolder: string)
   const names = (await readdir(hidden)).sort((a, b) => Number(isWeightsFile(a)) - Number(isWeightsFile(b)));
   for (const name of names) await rename(join(hidden, name), join(folder, name));
   await removeOtherWeights(folder, names);
+  for (const name of SIDE_FILES.filter((side) => !names.includes(side))) await rm(join(folder, name), { force: true });
   await rm(hidden, { recursive: true });
 }
+
+/** What goes beside some models' weights. */
+const SIDE_FILES = [
+  ...["added_tokens.json", "chat_template.jinja", "special_tokens_map.json", "tokenizer.model"],
+  "tokenizer_config.json",
+];
 
 function modelEntries({ parameters }: Llama, dtype: "f32" | "bf16"): TensorEntry[] {
   return parameters.specs.map(({ name, shape }) => tensorEntry(name, shape, parameters.get(name).value, dtype));

@@ -1,7 +1,8 @@
-import { readdir, readFile, rm } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { FileError } from "../base/errors.js";
 import { writeFileAtomic } from "../base/files.js";
+import { isObject, readJson } from "../base/json.js";
 import { readSafetensorsHeader, type StoredTensor } from "./safetensors.js";
 import { safetensorsFile, type TensorEntry, tensorBytes } from "./safetensors_write.js";
 
@@ -59,14 +60,9 @@ async function locateInShards(folder: string): Promise<Map<string, LocatedTensor
 
 /** The index's map from tensor to shard. Its `total_size` is not held to: converters often leave a stale one. */
 async function readWeightMap(path: string): Promise<Map<string, string>> {
-  let index: unknown;
-  try {
-    index = JSON.parse(await readFile(path, "utf8"));
-  } catch (cause) {
-    throw new FileError(path, `not JSON: ${(cause as Error).message}`, { cause });
-  }
+  const index = await readJson(path);
   const map = (index as { weight_map?: unknown } | null)?.weight_map;
-  if (typeof map !== "object" || map === null || Array.isArray(map)) {
+  if (!isObject(map)) {
     throw new FileError(path, "no weight_map, expected an object from tensor names to files");
   }
   for (const [name, file] of Object.entries(map)) {
@@ -75,7 +71,7 @@ async function readWeightMap(path: string): Promise<Map<string, string>> {
       throw new FileError(path, `weight_map has ${found} for ${name}, expected a .safetensors file beside the index`);
     }
   }
-  return new Map(Object.entries(map));
+  return new Map(Object.entries(map as Record<string, string>));
 }
 
 /** transformers' limit: 5 GB a shard. */

@@ -16,9 +16,10 @@ export function addInfo(westwind: Command): void {
 function describe(info: ReturnType<typeof systemInfo>): string {
   const { cpu, instructionSets, cuda, cudaMissing, cudaLibraries } = info;
   const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
-  const threads = process.env.WESTWIND_THREADS ? ` (WESTWIND_THREADS=${process.env.WESTWIND_THREADS})` : "";
   const lines = [
-    ...cpu.map((device) => `cpu      ${device.name}, ${device.units} threads${threads}, ${gib(device.memoryBytes)}`),
+    ...cpu.map(
+      (device) => `cpu      ${device.name}, ${device.units} threads${askedThreads()}, ${gib(device.memoryBytes)}`,
+    ),
     `kernels  ${instructionSets.join(", ")}; ${usedSet(instructionSets)}`,
     ...cuda.map((device, i) => {
       if (cudaLibraries.some(({ missing }) => missing))
@@ -32,6 +33,14 @@ function describe(info: ReturnType<typeof systemInfo>): string {
     `node     ${process.version}, ${process.platform}-${process.arch}`,
   ];
   return `${lines.join("\n")}\n`;
+}
+
+function askedThreads(): string {
+  const asked = process.env.WESTWIND_THREADS;
+  if (!asked) return "";
+  return /^[1-9]\d*$/.test(asked)
+    ? ` (${asked} are used)`
+    : ` (WESTWIND_THREADS is ${asked}, expected a positive integer)`;
 }
 
 function usedSet(known: readonly string[]): string {

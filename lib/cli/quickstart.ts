@@ -8,7 +8,11 @@ export function addQuickstart(westwind: Command): void {
   westwind
     .command("quickstart")
     .description("take a small model of our own through the whole recipe, in minutes on a CPU")
-    .option("--output_dir <folder>", "where everything is written; what is there is deleted", "outputs/quickstart")
+    .option(
+      "--output_dir <folder>",
+      "where everything is written; an earlier quickstart's is deleted",
+      "outputs/quickstart",
+    )
     .option("--json", "print the measures as one JSON object on stdout")
     .action(async ({ output_dir: folder, json }: { output_dir: string; json?: boolean }) => {
       const say = (line: string) => void process.stderr.write(`${line}\n`);

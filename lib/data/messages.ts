@@ -2,14 +2,12 @@ import { DataError, type RowPlace } from "../base/errors.js";
 import type { Message } from "../text/chat_template.js";
 
 // ShareGPT's names for the speakers.
-const ROLES: Readonly<Record<string, string>> = {
-  human: "user",
-  gpt: "assistant",
-  bot: "assistant",
-  chatgpt: "assistant",
-};
-
-export const isMessageList = (value: unknown): boolean => Array.isArray(value);
+const ROLES: ReadonlyMap<string, string> = new Map([
+  ["human", "user"],
+  ["gpt", "assistant"],
+  ["bot", "assistant"],
+  ["chatgpt", "assistant"],
+]);
 
 /**
  * Messages of a field: a list of objects with `role` and `content` (or `from` and `value`), both text. Content may be a
@@ -33,7 +31,7 @@ function toMessage(place: RowPlace, field: string, value: unknown): Message {
   if (content === undefined) {
     throw new DataError(place, `${field}.content: ${typeName(shared ? fields.value : fields.content)}, expected text`);
   }
-  return { role: shared ? (ROLES[role] ?? role) : role, content };
+  return { role: shared ? (ROLES.get(role) ?? role) : role, content };
 }
 
 function textOf(content: unknown): string | undefined {

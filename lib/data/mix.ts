@@ -140,7 +140,7 @@ async function loadMixture(mixture: Mixture, options: DatasetOptions): Promise<L
 function withColumns(row: SourceRow, columns: readonly string[] | null | undefined): SourceRow {
   if (columns == null) return row;
   const fields = columns.map((name) => {
-    if (name in row.fields) return [name, row.fields[name]] as const;
+    if (Object.hasOwn(row.fields, name)) return [name, row.fields[name]] as const;
     const found = Object.keys(row.fields).join(", ");
     throw new DataError(
       row,

@@ -11,15 +11,3 @@ export function epochOrder(numRows: number, seed: number | undefined, epoch: num
   const order = Int32Array.from({ length: numRows }, (_, i) => i);
   return seed === undefined ? order : new Random(seed, ORDER_STREAM + epoch).shuffle(order);
 }
-
-/** An order cut into batches of `size` rows; the last is what is left, or is left out with `dropLast`. */
-export function* batchesOf(
-  order: Int32Array,
-  size: number,
-  options: { readonly dropLast?: boolean } = {},
-): Generator<Int32Array> {
-  for (let begin = 0; begin < order.length; begin += size) {
-    const batch = order.subarray(begin, begin + size);
-    if (batch.length === size || options.dropLast !== true) yield batch;
-  }
-}

@@ -5,7 +5,12 @@ import { FileError } from "../base/errors.js";
 const READABLE = /\.(json|(jsonl|ndjson)(\.gz)?)$/;
 
 // A data set without a test split often has a validation split, and the other way round.
-const STAND_INS: Readonly<Record<string, readonly string[]>> = { test: ["validation"], validation: ["test"] };
+const STAND_INS: ReadonlyMap<string, string> = new Map([
+  ["test", "validation"],
+  ["validation", "test"],
+]);
+
+const namesFor = (split: string): string[] => [split, STAND_INS.get(split) ?? split];
 
 /**
  * The files of a folder that make up a split, by name: `train.jsonl`, `train-00000-of-00002.jsonl`, `data/train.jsonl`;
@@ -13,7 +18,7 @@ const STAND_INS: Readonly<Record<string, readonly string[]>> = { test: ["validat
  */
 export async function splitFiles(folder: string, split: string): Promise<string[]> {
   const names = await readableNames(folder);
-  for (const name of [split, ...(STAND_INS[split] ?? [])]) {
+  for (const name of namesFor(split)) {
     const files = matching(names, name);
     if (files.length > 0) return files.map((file) => join(folder, file));
   }
@@ -24,7 +29,7 @@ export async function splitFiles(folder: string, split: string): Promise<string[
 /** Whether a folder has files for a split of its own, or for one that stands in for it. */
 export async function hasSplit(folder: string, split: string): Promise<boolean> {
   const names = await readableNames(folder);
-  return [split, ...(STAND_INS[split] ?? [])].some((name) => matching(names, name).length > 0);
+  return namesFor(split).some((name) => matching(names, name).length > 0);
 }
 
 function matching(names: readonly string[], split: string): string[] {
@@ -35,7 +40,9 @@ function matching(names: readonly string[], split: string): string[] {
 
 async function readableNames(folder: string): Promise<string[]> {
   const list = async (sub: string): Promise<string[]> => {
-    const entries = await readdir(join(folder, sub), { withFileTypes: true });
+    const entries = await readdir(join(folder, sub), { withFileTypes: true }).catch((cause) => {
+      throw new FileError(folder, `cannot be read: ${cause.message}`, { cause });
+    });
     return entries
       .filter((entry) => !entry.isDirectory() && READABLE.test(entry.name))
       .map((entry) => (sub === "" ? entry.name : `${sub}/${entry.name}`));

@@ -1,4 +1,5 @@
 import { DataError, type RowPlace } from "../base/errors.js";
+import { isObject } from "../base/json.js";
 import type { SourceRow } from "../data/source.js";
 
 /** One model's answer with its scores. A score is undefined when the row gives none. */
@@ -41,7 +42,7 @@ export function toScoredPrompt(row: SourceRow): ScoredPrompt {
 }
 
 function toCompletion(value: unknown, key: string, place: RowPlace): ScoredCompletion {
-  if (!isRecord(value)) throw mismatch(place, key, value, "an object");
+  if (!isObject(value)) throw mismatch(place, key, value, "an object");
   if (typeof value.response !== "string") throw mismatch(place, `${key}.response`, value.response, "a string");
   return {
     model: optionalString(value.model, `${key}.model`, place),
@@ -53,13 +54,13 @@ function toCompletion(value: unknown, key: string, place: RowPlace): ScoredCompl
 
 function meanRating(annotations: unknown, key: string, place: RowPlace): number | undefined {
   if (annotations === undefined || annotations === null) return undefined;
-  if (!isRecord(annotations)) throw mismatch(place, key, annotations, "an object");
+  if (!isObject(annotations)) throw mismatch(place, key, annotations, "an object");
   return mean(Object.entries(annotations).map(([aspect, value]) => aspectRating(value, `${key}.${aspect}`, place)));
 }
 
 function aspectRating(value: unknown, key: string, place: RowPlace): number | undefined {
   if (Array.isArray(value)) return mean(value.map((review, i) => aspectRating(review, `${key}[${i}]`, place)));
-  return isRecord(value) ? toNumber(value.Rating, `${key}.Rating`, place) : undefined;
+  return isObject(value) ? toNumber(value.Rating, `${key}.Rating`, place) : undefined;
 }
 
 function mean(values: readonly (number | undefined)[]): number | undefined {
@@ -80,10 +81,6 @@ function optionalString(value: unknown, key: string, place: RowPlace): string | 
   if (value === undefined || value === null) return null;
   if (typeof value !== "string") throw mismatch(place, key, value, "a string");
   return value;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function mismatch(place: RowPlace, key: string, found: unknown, expected: string): DataError {

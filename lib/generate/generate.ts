@@ -33,19 +33,29 @@ const BATCH = 64;
 
 /**
  * Continues prompts of token ids. Each has its own stream of random numbers, so that an answer depends on the seed and on
- * the prompt's place in the list, not on what else is in it.
+ * the prompt's place in the list, not on what else is in it. Throws ConfigError for options and prompts that cannot be.
  */
 export async function generate(
   model: Llama,
   prompts: readonly Int32Array[],
   options: GenerateOptions,
 ): Promise<Generated[]> {
+  checkOptions(options);
   const results: Generated[] = [];
   for (let first = 0; first < prompts.length; first += BATCH) {
     const batch = prompts.slice(first, first + BATCH);
     results.push(...(await generateBatch(model, batch, first, options)));
   }
   return results;
+}
+
+function checkOptions({ maxNewTokens, temperature = 0, topP = 1 }: GenerateOptions): void {
+  const refuse = (key: string, found: number, expected: string): never => {
+    throw new ConfigError(key, `${found}, expected ${expected}`);
+  };
+  if (!(Number.isInteger(maxNewTokens) && maxNewTokens > 0)) refuse("maxNewTokens", maxNewTokens, "a positive integer");
+  if (!(temperature >= 0)) refuse("temperature", temperature, "a number from 0 up");
+  if (!(topP > 0 && topP <= 1)) refuse("topP", topP, "a number above 0 and at most 1");
 }
 
 async function generateBatch(model: Llama, prompts: readonly Int32Array[], first: number, options: GenerateOptions) {

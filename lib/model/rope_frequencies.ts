@@ -11,7 +11,8 @@ type RopeConfig = Pick<ModelConfig, "headSize" | "ropeTheta" | "ropeScaling" | "
 
 /**
  * The rotary frequencies of a config: `theta^(-2i/D)` for i < D/2, stretched as `ropeScaling` says. Only `dynamic`
- * looks at `sequenceLength`, the number of positions in use, and only beyond `maxPositionEmbeddings`.
+ * looks at `sequenceLength`, the number of positions in use, and only beyond `maxPositionEmbeddings`; a Llama, whose
+ * frequencies are the same for all batches, gives none.
  *
  * Every step is rounded to f32 where PyTorch does, so that transformers' values come out to 2 units in the last place
  * (4 for `dynamic` beyond its length, where transformers computes the base in f32 and this does in f64).

@@ -8,7 +8,7 @@ export type Role = "in" | "out" | "acc" | "update" | "scalar";
 export interface Field {
   readonly name: string;
   readonly role: Role;
-  /** "t[R,C]" of a tensor; "f32" or "i64" of a scalar. */
+  /** "t[R,C]" of a tensor; "f32", "f64" or "i64" of a scalar. */
   readonly spec: string;
 }
 

@@ -13,6 +13,8 @@ export interface AdamWOptions {
   readonly weightDecay: number;
 }
 
+const LOW_PART = 2 ** 26;
+
 /** AdamW over all parameters of a model in one launch. See native/kernels/adamw.h. */
 export class AdamW implements Disposable {
   readonly m: Tensor<"N">;
@@ -34,7 +36,11 @@ export class AdamW implements Disposable {
     this.m = zeros();
     this.v = zeros();
     this.low = this.arena.empty<"L">([lowSize], "u16");
-    this.low.upload(new Uint16Array(lowSize));
+    // In parts: a large model has more parameters than an array may have elements.
+    for (let first = 0; first < lowSize; first += LOW_PART) {
+      const size = Math.min(LOW_PART, lowSize - first);
+      this.low.view([size], first).upload(new Uint16Array(size));
+    }
     this.norm = this.arena.empty<"1">([1], "f32");
   }
 

@@ -12,7 +12,7 @@ import { type Measures, measureModel } from "./measure.js";
 import { planQuickstart } from "./stages.js";
 
 export interface QuickstartOptions extends Pick<RunOptions, "signal"> {
-  /** Where everything is written; what is there is deleted. */
+  /** Where everything is written; what an earlier quickstart left there is deleted. */
   readonly folder: string;
   /** Shows a line. */
   readonly say: (line: string) => void;

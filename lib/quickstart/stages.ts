@@ -1,7 +1,8 @@
-import { rm } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
+import { ConfigError } from "../base/errors.js";
 import { makeFolder } from "../base/files.js";
 import { saveModel } from "../checkpoint/save_model.js";
 import { readModelConfig } from "../model/config.js";
@@ -32,9 +33,12 @@ export interface QuickstartPlan {
   readonly folders: QuickstartFolders;
 }
 
-/** Empties `folder`, writes the data and the untrained model into it, and fills the recipes' paths in. */
+/**
+ * Empties `folder` of an earlier quickstart, writes the data and the untrained model into it, and fills the recipes'
+ * paths in. Throws ConfigError for a folder that holds anything else.
+ */
 export async function planQuickstart(folder: string): Promise<QuickstartPlan> {
-  await rm(folder, { recursive: true, force: true });
+  await emptyFolder(folder);
   const at = (name: string): string => join(folder, name);
   const baseSource = { path: join(packageRoot, "recipes/quickstart/base.yaml") };
   const base = parseRecipe("sft", {
@@ -60,10 +64,23 @@ export async function planQuickstart(folder: string): Promise<QuickstartPlan> {
     prompts: align.dpo!.recipe.max_train_samples!,
     heldOut: HELD_OUT,
   };
-  await makeFolder(folder);
   const data = await writeQuickstartData(at("data"), sizes, SEED);
   await writeUntrained(at("untrained"));
   return { base, align, data, folders: { base: at("base"), sft: at("sft"), dpo: at("dpo") } };
+}
+
+// What a quickstart leaves, whole or killed.
+const OWN = /^(?:base|data|dpo|feedback|report\.md|sft|untrained|\.report\.md\..*)$/;
+
+async function emptyFolder(folder: string): Promise<void> {
+  await makeFolder(folder);
+  const names = await readdir(folder);
+  const other = names.find((name) => !OWN.test(name));
+  if (other !== undefined) {
+    const found = `${folder} holds ${other}, which no quickstart wrote`;
+    throw new ConfigError("output_dir", `${found}; name another folder`);
+  }
+  for (const name of names) await rm(join(folder, name), { recursive: true });
 }
 
 /** A model of the shape in assets/quickstart with weights drawn at random, and its tokenizer. */

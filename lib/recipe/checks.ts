@@ -26,6 +26,9 @@ export function findContradictions(recipe: SftRecipe | DpoRecipe, given: Readonl
     const found = min_lr === null ? "neither min_lr nor min_lr_rate" : "both min_lr and min_lr_rate";
     problems.push({ key: "lr_scheduler_kwargs", message: `${found}, expected one of them for cosine_with_min_lr` });
   }
+  if (min_lr !== null && recipe.learning_rate === 0) {
+    problems.push({ key: "learning_rate", message: "0, expected more for a min_lr" });
+  }
 
   if ("max_prompt_length" in recipe && recipe.max_prompt_length !== null && recipe.max_length !== null) {
     const { max_prompt_length, max_length } = recipe;

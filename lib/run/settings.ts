@@ -1,4 +1,3 @@
-import { ConfigError } from "../base/errors.js";
 import type { AdamWOptions } from "../optim/adamw.js";
 import type { ScheduleOptions, SchedulerKind } from "../optim/schedule.js";
 import type { TrainingRecipe } from "../recipe/schema.js";
@@ -18,15 +17,14 @@ export interface Settings {
 }
 
 export function settingsOf(recipe: TrainingRecipe, numRows: number): Settings {
-  const isRatio = recipe.warmup_steps > 0 && recipe.warmup_steps < 1;
   const plan = planSteps({
     numRows,
     batchSize: recipe.per_device_train_batch_size,
     accumulation: recipe.gradient_accumulation_steps,
     epochs: recipe.num_train_epochs,
     maxSteps: recipe.max_steps,
-    warmupSteps: isRatio ? 0 : recipe.warmup_steps,
-    warmupRatio: isRatio ? recipe.warmup_steps : recipe.warmup_ratio,
+    warmupSteps: recipe.warmup_steps,
+    warmupRatio: recipe.warmup_ratio,
   });
   const interval = (strategy: string, steps: number): Interval => {
     if (strategy === "no") return Infinity;
@@ -51,10 +49,6 @@ export function settingsOf(recipe: TrainingRecipe, numRows: number): Settings {
 function scheduleOf(recipe: TrainingRecipe, { warmupSteps, totalSteps }: Plan): ScheduleOptions {
   const { min_lr, min_lr_rate, num_cycles, timescale } = recipe.lr_scheduler_kwargs;
   const kind = recipe.lr_scheduler_type as SchedulerKind;
-  if (kind === "cosine_with_min_lr" && (min_lr === null) === (min_lr_rate === null)) {
-    const found = min_lr === null ? "neither" : "both";
-    throw new ConfigError("lr_scheduler_kwargs", `${found} of min_lr and min_lr_rate, expected one for ${kind}`);
-  }
   const minLrRate = min_lr === null ? min_lr_rate : min_lr / recipe.learning_rate;
   return {
     kind,

@@ -139,10 +139,10 @@ async function prepareDpo(recipe: DpoRecipe): Promise<Prepared<ReferencedPair>> 
       return { prompt: new Int32Array(1), chosen, rejected, refChosen: 0, refRejected: 0, place: NOWHERE };
     },
     async *start(model, { options, outputDir, signal }) {
-      using task = makeTask(model, options);
+      using reference = makeTask(model, options);
       const all = [...train.pairs, ...(test?.pairs ?? [])];
       const referenced: ReferencedPair[] = [];
-      const work = referencePairs(task, all, {
+      const work = referencePairs(reference, all, {
         modelFolder: recipe.model_name_or_path,
         dtype: model.parameters.dtype,
         cacheFolder: outputDir,

@@ -1,4 +1,5 @@
-import { type AddedToken, isObject, type TokenizerFiles, type TokenizerJson, tokenText } from "./tokenizer_files.js";
+import { isObject } from "../base/json.js";
+import { type AddedToken, type TokenizerFiles, type TokenizerJson, tokenText } from "./tokenizer_files.js";
 
 /**
  * tokenizer.json as transformers 5 reads it. Three things in tokenizer_config.json change what the file alone says:

@@ -1,4 +1,5 @@
-import { isObject, type TokenizerJson } from "./tokenizer_files.js";
+import { isObject } from "../base/json.js";
+import type { TokenizerJson } from "./tokenizer_files.js";
 
 /** How a vocabulary writes text: byte-level BPE spells bytes as letters, the others write a blank as "▁". */
 export class Spelling {

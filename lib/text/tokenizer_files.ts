@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { FileError, ModelError } from "../base/errors.js";
+import { isObject } from "../base/json.js";
 
 /** An entry of `added_tokens` in tokenizer.json. */
 export interface AddedToken {
@@ -156,6 +157,3 @@ async function readBytes(path: string): Promise<Buffer | undefined> {
     throw new FileError(path, message, { cause: error });
   }
 }
-
-export const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);

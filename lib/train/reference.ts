@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { open } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { AbortedError, FileError } from "../base/errors.js";
@@ -71,23 +71,14 @@ async function writeReference(path: string, values: Float32Array): Promise<void>
 
 /** The cached values, or undefined when there is no file; one that does not fit is an error. */
 async function readReference(path: string, numPairs: number): Promise<Float32Array | undefined> {
-  const file = await open(path).catch((cause: NodeJS.ErrnoException) => {
+  const bytes = await readFile(path).catch((cause: NodeJS.ErrnoException) => {
     if (cause.code === "ENOENT") return undefined;
     throw new FileError(path, cause.message, { cause });
   });
-  if (file === undefined) return undefined;
-  try {
-    const tensor = (await readSafetensorsHeader(path)).tensors.get("log_probs");
-    if (tensor?.dtype !== "F32" || tensor.shape.join() !== `${numPairs},2`) {
-      throw new FileError(
-        path,
-        `not the log-probabilities of ${numPairs} pairs; delete it to have them computed again`,
-      );
-    }
-    const bytes = new Uint8Array(tensor.end - tensor.begin);
-    await file.read(bytes, 0, bytes.length, tensor.begin);
-    return new Float32Array(bytes.buffer);
-  } finally {
-    await file.close();
+  if (bytes === undefined) return undefined;
+  const tensor = (await readSafetensorsHeader(path)).tensors.get("log_probs");
+  if (tensor?.dtype !== "F32" || tensor.shape.join() !== `${numPairs},2`) {
+    throw new FileError(path, `not the log-probabilities of ${numPairs} pairs; delete it to have them computed again`);
   }
+  return new Float32Array(Uint8Array.from(bytes.subarray(tensor.begin, tensor.end)).buffer);
 }

@@ -19,6 +19,7 @@ class ArgsReader {
   void acc(const char* name, Tensor& t, const char*) { read(name, t); }
   void update(const char* name, Tensor& t, const char*) { read(name, t); }
   void scalar(const char* name, float& value) { value = number(name).FloatValue(); }
+  void scalar(const char* name, double& value) { value = number(name).DoubleValue(); }
   void scalar(const char* name, int64_t& value) { value = number(name).Int64Value(); }
   void require(bool, const char*) {}
 
@@ -54,6 +55,7 @@ class ManifestWriter {
   void acc(const char* name, Tensor&, const char* spec) { add(name, "acc", spec); }
   void update(const char* name, Tensor&, const char* spec) { add(name, "update", spec); }
   void scalar(const char* name, float&) { add(name, "scalar", "f32"); }
+  void scalar(const char* name, double&) { add(name, "scalar", "f64"); }
   void scalar(const char* name, int64_t&) { add(name, "scalar", "i64"); }
   void require(bool, const char*) {}
   Napi::Array fields() const { return fields_; }

@@ -32,7 +32,8 @@ template <class Master>
 void update(const Adamw& a, const Master& master, int64_t begin, int64_t end, float decay) {
   const float* grad = a.grad.as<float>();
   float *m = a.m.as<float>(), *v = a.v.as<float>();
-  const float beta1 = a.beta1, beta2 = a.beta2, rest1 = 1.0f - beta1, rest2 = 1.0f - beta2;
+  const float beta1 = static_cast<float>(a.beta1), rest1 = static_cast<float>(1 - a.beta1);
+  const float beta2 = static_cast<float>(a.beta2), rest2 = static_cast<float>(1 - a.beta2);
   const float scale = a.grad_scale, eps = a.eps, keep = 1.0f - a.lr * decay, step = a.lr / a.correction1;
   const float root = 1.0f / __builtin_sqrtf(a.correction2);
   for_each_vector(end - begin, [=](int64_t offset, int64_t n) {

@@ -58,10 +58,10 @@ __global__ void adamw_bf16_kernel(const float* grad, uint16_t* weight, uint16_t*
 void run(const Adamw& a, Stream& stream) {
   CudaStream& cuda = static_cast<CudaStream&>(stream);
   const int64_t size = a.grad.size();
-  const Rates rates{a.beta1,
-                    1.0f - a.beta1,
-                    a.beta2,
-                    1.0f - a.beta2,
+  const Rates rates{static_cast<float>(a.beta1),
+                    static_cast<float>(1 - a.beta1),
+                    static_cast<float>(a.beta2),
+                    static_cast<float>(1 - a.beta2),
                     a.grad_scale,
                     a.eps,
                     1.0f - a.lr * a.weight_decay,

@@ -1,6 +1,7 @@
 #include "native/cuda/attention_layout.cuh"
 #include "native/cuda/attention_rows.cuh"
 #include "native/cuda/attention_tiles.cuh"
+#include "native/cuda/flash_attention.h"
 #include "native/kernels/launch.h"
 
 namespace ww::cuda {
@@ -141,6 +142,7 @@ void run(const FlashAttentionForward& a, Stream& stream) {
   CudaStream& cuda = static_cast<CudaStream&>(stream);
   if (a.qkv.size() == 0) return;
   check_mask(cuda, a.kName, a.sequence_start, a.visible_until);
+  if (hopper_forward(a, cuda)) return;
   if (a.qkv.dtype == DType::bf16) return run_bf16(a, cuda);
   attention_rows_forward(a, cuda);
 }

@@ -21,8 +21,8 @@ struct alignas(8) Bounds {
   int min, max;
 };
 
-// sequence_start never decreases, so it hides a key from all queries from some token on, as visible_until does: key k is
-// visible to query q where uint32(q - k) < reach[k], up to the window. Padding has reach 0. Made by plan().
+// sequence_start never decreases, so it hides a key from all queries from some token on, as visible_until does: key k
+// is visible to query q where uint32(q - k) < reach[k], up to the window. Padding has reach 0. Made by plan().
 struct Mask {
   const uint32_t* reach;   // [T, padded]
   const Bounds* until;     // [T / kBlock, padded], of the first query that a key is hidden from; 0 for padding
@@ -95,8 +95,8 @@ __device__ __forceinline__ Bounds bounds(const Bounds* blocks, int tile) {
   return all;
 }
 
-// The step of the next tile of kTile keys below `key_tile` that one of kQueries queries from `first` on may see; -1 after
-// the last.
+// The step of the next tile of kTile keys below `key_tile` that one of kQueries queries from `first` on may see; -1
+// after the last.
 template <int kQueries>
 __device__ __forceinline__ int next_keys(const Mask& mask, int first, int key_tile) {
   while (--key_tile >= 0) {
@@ -124,8 +124,8 @@ __device__ __forceinline__ int end_of_keys(const Mask& mask, int first) {
   return (min(first + kQueries, mask.tokens) - 1) / kTile + 1;
 }
 
-// Sets the scores of what a tile of keys hides to minus infinity. Scores lie as ptx::wgmma leaves them, queries by rows:
-// this lane's are `query` and query + 8; `reach` is that of the tile's keys.
+// Sets the scores of what a tile of keys hides to minus infinity. Scores lie as ptx::wgmma leaves them, queries by
+// rows: this lane's are `query` and query + 8; `reach` is that of the tile's keys.
 __device__ __forceinline__ void hide(float (&s)[kTile / 2], const Mask& mask, Step step, int consumer, int query,
                                      const uint32_t* reach) {
   const int column = threadIdx.x % 4 * 2, key = step.tile() * kTile + column;
@@ -166,7 +166,8 @@ __device__ __forceinline__ void multiply(float (&s)[kBRows / 2], const unsigned 
 
 // y += p b with p [64, kRows] in registers and b [kRows, channels] in tiles of kRows.
 template <int kRows, int kSize>
-__device__ __forceinline__ void multiply_add(float (&y)[kSize], const uint32_t (&p)[kRows / 4], const unsigned char* b) {
+__device__ __forceinline__ void multiply_add(float (&y)[kSize], const uint32_t (&p)[kRows / 4],
+                                             const unsigned char* b) {
   const uint64_t tile = ptx::wgmma_descriptor(b, kRows * 128);
 #pragma unroll
   for (int i = 0; i < kRows / 16; ++i) ptx::wgmma<true>(y, p + 4 * i, tile + i * (16 * 128 / 16), true);
@@ -220,7 +221,8 @@ __device__ __forceinline__ void store_rows(const float (&d)[kSize], const float 
           }
         }
       }
-      if (valid[half]) store<uint32_t, 4>(reinterpret_cast<uint32_t*>(row + half * 8 * pitch + 8 * (j + t)), {w[0], w[1], w[2], w[3]});
+      if (valid[half])
+        store<uint32_t, 4>(reinterpret_cast<uint32_t*>(row + half * 8 * pitch + 8 * (j + t)), {w[0], w[1], w[2], w[3]});
     }
   }
 }

@@ -1,6 +1,6 @@
-// Attention backward on Hopper: dk and dv by one kernel, dq by another. Both compute the scores and dP, 7 products where
-// one kernel for all needs 5; but P and dS stay in registers, nothing is added up through memory, and sums run in a
-// fixed order.
+// Attention backward on Hopper: dk and dv by one kernel, dq by another. Both compute the scores and dP, 7 products
+// where one kernel for all needs 5; but P and dS stay in registers, nothing is added up through memory, and sums run in
+// a fixed order.
 
 #include <algorithm>
 
@@ -15,8 +15,8 @@ namespace {
 constexpr const char* kName = FlashAttentionBackward::kName;
 
 template <int kHead>
-__global__ void __launch_bounds__(256) stats_kernel(const bf16* dy, const bf16* y, const float* lse, BlockStats* stats,
-                                                    int tokens, int heads) {
+__global__ void __launch_bounds__(256)
+    stats_kernel(const bf16* dy, const bf16* y, const float* lse, BlockStats* stats, int tokens, int heads) {
   constexpr int kLanes = kHead / 8;  // of a row
   const int lane = threadIdx.x % kLanes, head = blockIdx.y;
   for (int i = threadIdx.x / kLanes; i < kBlock; i += 256 / kLanes) {
@@ -83,8 +83,8 @@ static bool launch(const FlashAttentionBackward& args, CudaStream& stream) {
   BlockStats* const stats = reinterpret_cast<BlockStats*>(memory + plan_bytes(tokens));
   a.stats = stats;
   a.partial = a.parts > 1 ? reinterpret_cast<float*>(memory + plan_bytes(tokens) + stats_bytes) : nullptr;
-  const Plan work = plan(kName, args.positions, args.sequence_start, args.visible_until, args.window, kTile, kTile,
-                         memory, stream);
+  const Plan work =
+      plan(kName, args.positions, args.sequence_start, args.visible_until, args.window, kTile, kTile, memory, stream);
   a.mask = work.mask;
   launch_kernel(kName, channels == 64 ? stats_kernel<64> : stats_kernel<128>, {dim3(padded / kBlock, heads), 256},
                 stream, args.dy.as<bf16>(), args.y.as<bf16>(), args.lse.as<float>(), stats, a.mask.tokens, a.heads);

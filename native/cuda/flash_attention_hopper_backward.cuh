@@ -37,7 +37,8 @@ template <int kHead, int kRows>
 __device__ __forceinline__ void load_rows(unsigned char* to, const ptx::TensorMap* map, uint64_t* full, int head,
                                           int row) {
 #pragma unroll
-  for (int column = 0; column < kHead; column += 64) ptx::tma_load(to + column * kRows * 2, map, full, column, head, row);
+  for (int column = 0; column < kHead; column += 64)
+    ptx::tma_load(to + column * kRows * 2, map, full, column, head, row);
 }
 
 }  // namespace ww::cuda::hopper

@@ -103,8 +103,9 @@ __device__ __forceinline__ void produce_keys(KeysShared<kHead>& shared, const pt
         ptx::mbarrier_arrive_expect(full, 2 * S::kQueryBytes + sizeof(BlockStats));
         load_rows<kHead, kBlock>(shared.queries[place.slot], query_map, full, head, block * kBlock);
         load_rows<kHead, kBlock>(shared.dy[place.slot], dy_map, full, head, block * kBlock);
-        ptx::bulk_load(&shared.stats[place.slot], args.stats + static_cast<int64_t>(head) * args.padded / kBlock + block,
-                       full, sizeof(BlockStats));
+        ptx::bulk_load(&shared.stats[place.slot],
+                       args.stats + static_cast<int64_t>(head) * args.padded / kBlock + block, full,
+                       sizeof(BlockStats));
         place.advance();
         step = next;
       }

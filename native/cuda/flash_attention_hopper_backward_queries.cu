@@ -94,7 +94,8 @@ class QueriesConsumer {
   __device__ __forceinline__ void differentiate(int first, int head) {
     float s[kTile / 2], dp[kTile / 2], dq[kHead / 2] = {};
     uint32_t ds[kTile / 4];
-    const int row_of_block = threadIdx.x / kWarp % 4 * 16 + threadIdx.x % kWarp / 4, row = index_ * kBlock + row_of_block;
+    const int row_of_block = threadIdx.x / kWarp % 4 * 16 + threadIdx.x % kWarp / 4,
+              row = index_ * kBlock + row_of_block;
     const BlockStats& stats = shared_.stats[index_];
 
     int keys = next_slot();

@@ -1,7 +1,7 @@
 // Attention forward on Hopper. A block stays on its multiprocessor and draws (tile of queries, head) after (tile of
-// queries, head). One thread loads tiles by TMA; each consumer, a warpgroup, keeps 64 queries: scores S = Q K^T, softmax,
-// y += P V with P in registers. While the scores of a tile are turned into P, those of the next are computed, and the
-// consumers take turns with the tensor cores (Shah et al., arXiv:2407.08608).
+// queries, head). One thread loads tiles by TMA; each consumer, a warpgroup, keeps 64 queries: scores S = Q K^T,
+// softmax, y += P V with P in registers. While the scores of a tile are turned into P, those of the next are computed,
+// and the consumers take turns with the tensor cores (Shah et al., arXiv:2407.08608).
 
 #include <algorithm>
 
@@ -70,8 +70,7 @@ __device__ __forceinline__ void produce(typename Forward<kHead>::Shared& shared,
     }
 #pragma unroll
     for (int column = 0; column < kHead; column += 64) {
-      ptx::tma_load(shared.ring[place.slot] + column * F::kKeys * 2, key_map, full, column, head,
-                    key_tile * F::kKeys);
+      ptx::tma_load(shared.ring[place.slot] + column * F::kKeys * 2, key_map, full, column, head, key_tile * F::kKeys);
     }
     place.advance();
   };
@@ -315,8 +314,8 @@ bool launch(const FlashAttentionForward& args, CudaStream& stream) {
   a.items = static_cast<int>(ceil_div(tokens, F::kQueries) * heads);
   a.scale = args.scale;
   const int blocks = std::min(stream.limits().multiprocessors, a.items);
-  launch_kernel(kName, forward_kernel<kHead>, {dim3(blocks), F::kThreads, sizeof(typename F::Shared)}, stream, query_map,
-                key_map, a);
+  launch_kernel(kName, forward_kernel<kHead>, {dim3(blocks), F::kThreads, sizeof(typename F::Shared)}, stream,
+                query_map, key_map, a);
   return true;
 }
 

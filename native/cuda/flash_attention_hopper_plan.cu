@@ -109,8 +109,9 @@ Plan plan(const char* name, const Tensor& positions, const Tensor& sequence_star
   args.query_tile = query_tile;
   args.key_tile = key_tile;
   launch_kernel(name, plan_kernel, {dim3(n / kTile), kTile}, stream, args);
-  const Mask mask{args.reach, args.until, args.position, args.positions,
-                  static_cast<int>(std::min<int64_t>(window, INT32_MAX)), args.tokens};
+  const Mask mask{
+      args.reach, args.until, args.position, args.positions, static_cast<int>(std::min<int64_t>(window, INT32_MAX)),
+      args.tokens};
   return {mask, args.query_order, args.key_order, args.counters};
 }
 

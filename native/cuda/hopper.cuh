@@ -26,8 +26,8 @@ namespace ww::cuda::ptx {
 
 using TensorMap = CUtensorMap;  // a kernel takes it as const __grid_constant__ ptx::TensorMap
 
-// Describes base[rows, heads, columns] (bf16, contiguous, a multiple of 8 columns, 16-byte aligned) and the tile that one
-// tma_load takes from it: 64 columns of one head, `tile_rows` <= 256 rows. False if the driver refuses.
+// Describes base[rows, heads, columns] (bf16, contiguous, a multiple of 8 columns, 16-byte aligned) and the tile that
+// one tma_load takes from it: 64 columns of one head, `tile_rows` <= 256 rows. False if the driver refuses.
 inline bool make_tensor_map(TensorMap* map, const bf16* base, int64_t rows, int64_t heads, int64_t columns,
                             int tile_rows) {
   using Encode = decltype(&cuTensorMapEncodeTiled);
@@ -87,8 +87,8 @@ WW_PTX void mbarrier_wait(uint64_t* barrier, unsigned parity) {
 // What lies outside of the tensor is zero, and counted.
 WW_PTX void tma_load(void* tile, const TensorMap* map, uint64_t* barrier, int column, int head, int row) {
   asm volatile(
-      "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5}], [%2];" ::"r"(
-          shared_address(tile)),
+      "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5}], [%2];" ::
+          "r"(shared_address(tile)),
       "l"(map), "r"(shared_address(barrier)), "r"(column), "r"(head), "r"(row)
       : "memory");
 }
@@ -129,8 +129,8 @@ WW_PTX float fast_exp2(float x) {
 }
 
 // Where an operand of wgmma lies: its first row and column (a multiple of 16) in a tile. A row of the tile is a row of
-// the operand (its 64 columns along K) or, transposed, 64 of its rows for one K; then `next_bytes` lead to the tile with
-// the next 64 rows. Adding n to a descriptor moves it by 16 n bytes.
+// the operand (its 64 columns along K) or, transposed, 64 of its rows for one K; then `next_bytes` lead to the tile
+// with the next 64 rows. Adding n to a descriptor moves it by 16 n bytes.
 WW_PTX uint64_t wgmma_descriptor(const void* tile, unsigned next_bytes = 16) {
   constexpr uint64_t kEightRows = 1024 >> 4, kSwizzle128 = 1;
   return uint64_t(shared_address(tile) >> 4 & 0x3fff) | uint64_t(next_bytes >> 4) << 16 | kEightRows << 32 |
@@ -168,8 +168,9 @@ WW_PTX void keep(uint32_t (&x)[kSize]) {
   "%55,%56,%57,%58,%59,%60,%61,%62,%63}, "
 
 // d[64, N] = a[64, 16] b[N, 16]^T + (add ? d : 0) with N = 64 or 128. Warp w of the warpgroup holds rows 16 w and on of
-// d; with g = lane / 4 and t = lane % 4, d[4 j] and d[4 j + 1] are row g, columns 8 j + 2 t and the next; d[4 j + 2] and
-// d[4 j + 3] the same of row g + 8. b is transposed where kTransposed (a tile row is then one k). Here a is a descriptor.
+// d; with g = lane / 4 and t = lane % 4, d[4 j] and d[4 j + 1] are row g, columns 8 j + 2 t and the next; d[4 j + 2]
+// and d[4 j + 3] the same of row g + 8. b is transposed where kTransposed (a tile row is then one k). Here a is a
+// descriptor.
 template <bool kTransposed, int kSize>
 WW_PTX void wgmma(float (&d)[kSize], uint64_t a, uint64_t b, bool add) {
   static_assert(kSize == 32 || kSize == 64);
@@ -198,16 +199,14 @@ WW_PTX void wgmma(float (&d)[kSize], const uint32_t* a, uint64_t b, bool add) {
   if constexpr (kSize == 32) {
     asm volatile(
         "{\n.reg .pred add;\nsetp.ne.b32 add, %37, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 " WW_D32
-        "{%32, %33, %34, %35}, %36, add, 1, 1, %38;\n}"
+        "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 " WW_D32 "{%32, %33, %34, %35}, %36, add, 1, 1, %38;\n}"
         : WW_SIXTEEN(d, 0), WW_SIXTEEN(d, 16)
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(int(add)), "n"(int(kTransposed))
         : "memory");
   } else {
     asm volatile(
         "{\n.reg .pred add;\nsetp.ne.b32 add, %69, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 " WW_D64
-        "{%64, %65, %66, %67}, %68, add, 1, 1, %70;\n}"
+        "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 " WW_D64 "{%64, %65, %66, %67}, %68, add, 1, 1, %70;\n}"
         : WW_SIXTEEN(d, 0), WW_SIXTEEN(d, 16), WW_SIXTEEN(d, 32), WW_SIXTEEN(d, 48)
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(int(add)), "n"(int(kTransposed))
         : "memory");

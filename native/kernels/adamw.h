@@ -17,7 +17,8 @@ namespace ww {
 struct Adamw {
   static constexpr const char* kName = "adamw";
   Tensor grad, weight, low, m, v;
-  float lr = 0, beta1 = 0.9f, beta2 = 0.999f, eps = 1e-8f, weight_decay = 0;
+  double beta1 = 0.9, beta2 = 0.999;  // f64: 1 - f32(0.999) is 1.3e-5 short of 0.001
+  float lr = 0, eps = 1e-8f, weight_decay = 0;
   float correction1 = 1, correction2 = 1, grad_scale = 1;
   int64_t decayed = 0;
 

@@ -21,6 +21,7 @@ class SignatureChecker {
   void acc(const char* name, const Tensor& t, std::string_view spec) { check(name, t, spec); }
   void update(const char* name, const Tensor& t, std::string_view spec) { check(name, t, spec); }
   void scalar(const char*, float) {}
+  void scalar(const char*, double) {}
   void scalar(const char*, int64_t) {}
   void require(bool holds, const char* relation) const;
 

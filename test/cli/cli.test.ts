@@ -141,6 +141,13 @@ test.each([
   expect([code, /^kernels .*; (.*)$/m.exec(stdout)![1]]).toEqual([0, used]);
 });
 
+test.each([
+  ["3", " threads (3 are used), "],
+  ["many", " threads (WESTWIND_THREADS is many, expected a positive integer), "],
+])("info with WESTWIND_THREADS=%s", async (asked, told) => {
+  expect((await runWith("WESTWIND_THREADS", asked, "info")).stdout.split("\n")[0]).toContain(told);
+});
+
 test("a defect of westwind is called one, with its stack and exit code 70", async () => {
   const saboteur = `--import "data:text/javascript,JSON.stringify=()=>{throw new TypeError('boom')}"`;
   const { code, stdout, stderr } = await runWith("NODE_OPTIONS", saboteur, "info", "--json");
@@ -224,7 +231,7 @@ test("feedback binarize writes pairs and counts what it dropped", async () => {
   const { code, stdout, stderr } = await run("feedback", "binarize", input, `--output=${output}`, "--seed=3", "--json");
   expect(code).toBe(0);
   expect(JSON.parse(stdout)).toMatchObject({ pairs: 5 }); // the first row is a tie
-  expect(stderr).toMatch(/^pairs in .*pairs\.jsonl$/m);
+  expect(stderr).toBe(`rows: 6\npairs: 5\ndropped: all scores are tied: 1\npairs in ${output}\n`);
   const lines = readFileSync(output, "utf8").trim().split("\n");
   expect(lines.length).toBe(5);
   expect(JSON.parse(lines[0]!).chosen_model).toBe("writer-0");

@@ -23,6 +23,8 @@ describe("rows to fine-tune on", () => {
       { from: "gpt", value: "b" },
     ];
     expect(sft({ conversations: turns })).toEqual({ messages: [user("a"), assistant("b")], place });
+    const strange = { role: "constructor", content: "c" }; // a name that every object has
+    expect(sft({ conversations: [{ from: strange.role, value: "c" }] })).toEqual({ messages: [strange], place });
     expect(sft({ prompt: "a", completion: "b" })).toEqual({ prompt: "a", completion: "b", place });
     expect(sft({ prompt: [user("a")], completion: [assistant("b")] })).toMatchObject({ completion: [assistant("b")] });
     expect(sft({ text: "once" })).toEqual({ text: "once", place });

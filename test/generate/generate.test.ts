@@ -39,6 +39,16 @@ test("each step is what the whole sequence gives without a cache", async () => {
   }
 });
 
+test.each([
+  [{ maxNewTokens: 0 }, "maxNewTokens: 0, expected a positive integer"],
+  [{ maxNewTokens: 1, temperature: -1 }, "temperature: -1, expected a number from 0 up"],
+  [{ maxNewTokens: 1, topP: Number.NaN }, "topP: NaN, expected a number above 0 and at most 1"],
+])("%j is refused", async (options, message) => {
+  using device = Device.cpu();
+  using model = await tinyModel(device);
+  await expect(generate(model, prompts, options)).rejects.toThrow(message);
+});
+
 test("a signal ends it before the next token", async () => {
   using device = Device.cpu();
   using model = await tinyModel(device);

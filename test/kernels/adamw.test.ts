@@ -81,6 +81,8 @@ describe.each(backends)("$name", (backend) => {
       const [weights, lows] = [await weight.readFloats(), await low.read()];
       const master = Float32Array.from(weights, (value, n) => reference.joinMaster(value, lows[n] ?? 0));
       expectClose("master", master, torch.weight, { tolerance: 1e-6 });
+      expectClose("m", await m.readFloats(), torch.m, { tolerance: 1e-6 });
+      expectClose("v", await v.readFloats(), torch.v, { tolerance: 1e-6 });
       masters[dtype].push(master);
       if (!isSplit) continue;
       expect([...weights]).toEqual(Array.from(master, (value) => reference.splitMaster(value).weight));

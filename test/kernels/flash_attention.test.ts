@@ -1,7 +1,6 @@
 import { describe, expect, test } from "vitest";
 
 import { Random } from "../../lib/base/random.js";
-import { Device } from "../../lib/tensor/device.js";
 import { flashAttentionBackward, flashAttentionForward } from "../reference/flash_attention.js";
 import { type Arrays, conformance, expectClose } from "./conformance.js";
 import { gradcheck } from "./gradcheck.js";

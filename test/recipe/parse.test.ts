@@ -198,6 +198,13 @@ dataset_mixture:
     expect(problemsOf(() => dpo(text))).toEqual([problem]);
   });
 
+  test("a last learning rate needs a first one", () => {
+    const schedule = "lr_scheduler_type: cosine_with_min_lr\nlr_scheduler_kwargs: {min_lr: 1.0e-6}";
+    expect(problemsOf(() => dpo(`${schedule}\nlearning_rate: 0`))).toEqual([
+      "learning_rate: 0, expected more for a min_lr (a.yaml:6)",
+    ]);
+  });
+
   test("packing that cuts needs a length to cut at", () => {
     expect(problemsOf(() => sft("packing: wrapped\nmax_length: null"))).toEqual([
       "max_length: null, expected a number of tokens for packing_strategy wrapped to cut at (a.yaml:5)",

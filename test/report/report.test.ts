@@ -38,6 +38,7 @@ test("numbers and durations are short", () => {
     "NaN",
   ]);
   expect([12.34, 127, 11_100].map(showDuration)).toEqual(["12.3 s", "2 min 07 s", "3 h 05 min"]);
+  expect([59.97, 3599.9, 14_390].map(showDuration)).toEqual(["1 min 00 s", "1 h 00 min", "4 h 00 min"]);
 });
 
 test("tables keep cells apart", () => {

@@ -1,7 +1,7 @@
 #pragma once
 
-// What the instructions of native/cuda/hopper.cuh mean, for the emulator. Whatever runs by itself on the GPU (a transfer,
-// a product) leaves NaN at its destination until it is over, and takes its operands only then.
+// What the instructions of native/cuda/hopper.cuh mean, for the emulator. Whatever runs by itself on the GPU (a
+// transfer, a product) leaves NaN at its destination until it is over, and takes its operands only then.
 
 #include "test/simt/ptx.h"
 

@@ -1,13 +1,15 @@
-// The part of the CUDA runtime that the backend's host side calls, for one emulated device. Everything is synchronous;
-// device memory is host memory that starts as NaN.
+// The part of the CUDA runtime that the backend's host side calls, for one emulated device. Everything is synchronous.
+
 #include <cuda_runtime_api.h>
 
 #include <cstdlib>
 #include <cstring>
 
+#include "test/simt/memory.h"
+
 namespace {
 
-constexpr size_t kAlignment = 256, kMemory = size_t(64) << 30;
+constexpr size_t kMemory = size_t(64) << 30;
 
 // 90, the newest that kernels are written for, unless WESTWIND_SIMT_ARCH says otherwise.
 int compute_capability() {
@@ -77,15 +79,11 @@ cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
   return cudaSuccess;
 }
 cudaError_t cudaMallocAsync(void** memory, size_t bytes, cudaStream_t) {
-  const size_t size = (bytes + kAlignment - 1) / kAlignment * kAlignment;
-  *memory = bytes <= kMemory ? std::aligned_alloc(kAlignment, size) : nullptr;
-  if (*memory == nullptr) return cudaErrorMemoryAllocation;
-  std::memset(*memory, 0xff, size);
-  return cudaSuccess;
+  *memory = bytes <= kMemory ? simt::allocate(bytes) : nullptr;
+  return *memory != nullptr ? cudaSuccess : cudaErrorMemoryAllocation;
 }
 cudaError_t cudaFreeAsync(void* memory, cudaStream_t) {
-  std::free(memory);
-  return cudaSuccess;
+  return simt::release(memory) ? cudaSuccess : cudaErrorInvalidValue;
 }
 cudaError_t cudaMallocHost(void** memory, size_t bytes) {
   *memory = std::malloc(bytes);

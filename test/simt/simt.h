@@ -1,25 +1,23 @@
-// SIMT emulator: compiles CUDA C++ kernel sources with a host compiler and runs them on a CPU. Every CUDA thread
-// ("lane") of a block is a fiber; a block runs on one OS thread, blocks are spread over OS threads. simt.cpp holds the
-// scheduler and is compiled without sanitizers; kernels may be compiled plain, with -fsanitize=address or =thread.
 #pragma once
-#include <atomic>
-#include <bit>
-#include <cmath>
-#include <cstdint>
-#include <cstring>
-#include <functional>
-#include <source_location>
-#include <string>
-#include <tuple>
-#include <type_traits>
-#include <vector>
+
+// What a kernel source sees instead of the CUDA runtime when a host compiler compiles it.
 
 #include <cuda_bf16.h>
 #include <vector_functions.h>
 #include <vector_types.h>
 
-// host_defines.h makes the qualifiers empty for a host compiler. Shared variables are one per block, and a block stays
-// on its OS thread, so thread_local storage is right for them.
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+#include "test/simt/engine.h"
+
+// The toolkit's headers make the qualifiers empty for a host compiler. Shared variables are one for each block, and a
+// block stays on its OS thread.
 #undef __shared__
 #define __shared__ static thread_local
 #undef __launch_bounds__
@@ -30,63 +28,11 @@
 #define __grid_constant__
 #define WW_DYNAMIC_SHARED(T, name) T* const name = reinterpret_cast<T*>(simt::dynamic_shared())
 
-inline constinit thread_local uint3 threadIdx{}, blockIdx{};
-inline constinit thread_local dim3 blockDim{1, 1, 1}, gridDim{1, 1, 1};
+extern constinit thread_local uint3 threadIdx, blockIdx;
+extern constinit thread_local dim3 blockDim, gridDim;
 inline constexpr int warpSize = 32;
 
 namespace simt {
-
-using Where = std::source_location;
-
-struct Options {
-  uint64_t seed = 0;   // 0: lanes in order. Odd: random lane at every switch. Even: random warps starve the others.
-  int os_threads = 0;  // 0: one per core
-};
-inline Options options;
-
-struct AsyncCopy {
-  void* dst;
-  const void* src;  // null: zeros
-  unsigned group;
-};
-struct AsyncQueue {
-  std::vector<AsyncCopy> copies;
-  unsigned open_group = 0;
-};
-
-unsigned char* dynamic_shared();
-AsyncQueue& async_queue();  // of the calling lane
-int lane_id();
-uint64_t switch_count();
-uint64_t block_serial();  // another number for every block that ran
-[[noreturn]] void fail(const char* message);  // ends the launch; names kernel, block and thread
-
-// Waits until every live lane of `mask` is here (same operation, same source line); the last one runs `op` for all.
-void collective(unsigned mask, const char* what, const Where& where, void* args, void (*op)(void* const*, unsigned));
-void block_barrier(const char* what, const Where& where);
-void yield();
-
-// Asynchronous work of a block (TMA): runs at some later switch, at the latest when nothing else can run.
-void defer(std::function<void()> work);
-// Blocks the lane until ready(arg); the condition is only tried by the scheduler, so that a deadlock is seen.
-void wait_until(const char* what, const Where& where, bool (*ready)(const void*), const void* arg);
-void acquire(const void* p);  // orderings that ThreadSanitizer is to know of
-void release(const void* p);
-
-void run_grid(const char* name, dim3 grid, dim3 block, size_t shared_bytes, void (*body)(void*), void* arg);
-
-template <class... Params, class... Args>
-void launch(const char* name, void (*kernel)(Params...), dim3 grid, dim3 block, size_t shared_bytes, Args... args) {
-  std::tuple<Params...> packed(args...);
-  auto body = [&] { std::apply(kernel, packed); };
-  run_grid(name, grid, block, shared_bytes, [](void* f) { (*static_cast<decltype(body)*>(f))(); }, &body);
-}
-
-template <class Args, void (*kOp)(Args* const*, unsigned)>
-void collective(unsigned mask, const char* what, const Where& where, Args& args) {
-  collective(mask, what, where, &args,
-             [](void* const* lanes, unsigned m) { kOp(reinterpret_cast<Args* const*>(lanes), m); });
-}
 
 template <class T>
 struct Shuffle {
@@ -94,24 +40,25 @@ struct Shuffle {
   int source;
 };
 
+// A value read from a lane outside of the mask is undefined: it is made visibly so.
 template <class T>
-void shuffle_op(Shuffle<T>* const* lanes, unsigned mask) {
-  for (int i = 0; i < 32; ++i) {
-    if (!(mask >> i & 1)) continue;
-    const int s = lanes[i]->source;
-    // A value read from a lane outside the mask is undefined: make it visibly so.
-    if (mask >> s & 1)
-      lanes[i]->out = lanes[s]->in;
-    else
-      std::memset(&lanes[i]->out, 0xff, sizeof(T));
+void shuffle_lanes(Shuffle<T>* const* lanes, unsigned mask) {
+  for (int lane = 0; lane < 32; ++lane) {
+    if (!(mask >> lane & 1)) continue;
+    const int source = lanes[lane]->source;
+    if (mask >> source & 1) {
+      lanes[lane]->out = lanes[source]->in;
+    } else {
+      std::memset(static_cast<void*>(&lanes[lane]->out), 0xff, sizeof(T));
+    }
   }
 }
 
 template <class T>
 T shuffle(unsigned mask, T value, int source, const char* what, const Where& where) {
-  static_assert(sizeof(T) == 4 || sizeof(T) == 8);
+  static_assert(std::is_trivially_copyable_v<T> && sizeof(T) <= 8);
   Shuffle<T> args{value, value, source};
-  collective<Shuffle<T>, shuffle_op<T>>(mask, what, where, args);
+  collective<Shuffle<T>, shuffle_lanes<T>>(mask, what, where, args);
   return args.out;
 }
 
@@ -120,141 +67,204 @@ struct Fold {
   T in, out;
 };
 
-template <class T>
-void add_op(Fold<T>* const* lanes, unsigned mask) {
-  T sum = 0;
-  for (int i = 0; i < 32; ++i)
-    if (mask >> i & 1) sum += lanes[i]->in;
-  for (int i = 0; i < 32; ++i)
-    if (mask >> i & 1) lanes[i]->out = sum;
-}
-
-template <class T, bool kMax>
-void extreme_op(Fold<T>* const* lanes, unsigned mask) {
-  T best = lanes[__builtin_ctz(mask)]->in;
-  for (int i = 0; i < 32; ++i) {
-    if ((mask >> i & 1) && (kMax ? lanes[i]->in > best : lanes[i]->in < best)) best = lanes[i]->in;
+template <class T, class Combine>
+void fold_lanes(Fold<T>* const* lanes, unsigned mask) {
+  const int first = std::countr_zero(mask);
+  T result = lanes[first]->in;
+  for (int lane = first + 1; lane < 32; ++lane) {
+    if (mask >> lane & 1) result = Combine()(result, lanes[lane]->in);
   }
-  for (int i = 0; i < 32; ++i)
-    if (mask >> i & 1) lanes[i]->out = best;
+  for (int lane = 0; lane < 32; ++lane) {
+    if (mask >> lane & 1) lanes[lane]->out = result;
+  }
 }
 
-inline void ballot_op(Fold<unsigned>* const* lanes, unsigned mask) {
-  unsigned votes = 0;
-  for (int i = 0; i < 32; ++i)
-    if ((mask >> i & 1) && lanes[i]->in) votes |= 1u << i;
-  for (int i = 0; i < 32; ++i)
-    if (mask >> i & 1) lanes[i]->out = votes;
-}
-
-template <class T, void (*kOp)(Fold<T>* const*, unsigned)>
-T fold(unsigned mask, T in, const char* what, const Where& where) {
-  Fold<T> args{in, in};
-  collective<Fold<T>, kOp>(mask, what, where, args);
+template <class Combine, class T>
+T fold(unsigned mask, T value, const char* what, const Where& where) {
+  Fold<T> args{value, value};
+  collective<Fold<T>, fold_lanes<T, Combine>>(mask, what, where, args);
   return args.out;
+}
+
+struct Sum {
+  template <class T>
+  T operator()(T a, T b) const {
+    return a + b;
+  }
+};
+struct Least {
+  template <class T>
+  T operator()(T a, T b) const {
+    return b < a ? b : a;
+  }
+};
+struct Greatest {
+  template <class T>
+  T operator()(T a, T b) const {
+    return a < b ? b : a;
+  }
+};
+struct BitOr {
+  template <class T>
+  T operator()(T a, T b) const {
+    return a | b;
+  }
+};
+
+// Replaces *address by change(*address), in one step, and returns what was there.
+template <class T, class Change>
+T update(T* address, const Change& change) {
+  std::atomic_ref<T> value(*address);
+  T old = value.load();
+  while (!value.compare_exchange_weak(old, change(old))) continue;
+  return old;
 }
 
 }  // namespace simt
 
-#define SIMT_HERE simt::Where where = simt::Where::current()
-
 inline void __syncthreads(SIMT_HERE) { simt::block_barrier("__syncthreads", where); }
+inline int __syncthreads_count(int predicate, SIMT_HERE) {
+  return simt::block_barrier("__syncthreads_count", where, predicate);
+}
 inline int __syncthreads_or(int predicate, SIMT_HERE) {
-  static thread_local int any;
-  simt::block_barrier("__syncthreads_or", where);
-  if (threadIdx.x == 0 && threadIdx.y == 0 && threadIdx.z == 0) any = 0;
-  simt::block_barrier("__syncthreads_or", where);
-  if (predicate) any = 1;
-  simt::block_barrier("__syncthreads_or", where);
-  return any;
+  return simt::block_barrier("__syncthreads_or", where, predicate) > 0;
+}
+inline int __syncthreads_and(int predicate, SIMT_HERE) {
+  return simt::block_barrier("__syncthreads_and", where, !predicate) == 0;
 }
 inline void __syncwarp(unsigned mask = ~0u, SIMT_HERE) {
   simt::collective(mask, "__syncwarp", where, nullptr, nullptr);
 }
 
 template <class T>
-T __shfl_sync(unsigned mask, T v, int source, int width = 32, SIMT_HERE) {
-  const int base = simt::lane_id() & ~(width - 1);
-  return simt::shuffle(mask, v, base | (source & (width - 1)), "__shfl_sync", where);
+T __shfl_sync(unsigned mask, T value, int source, int width = 32, SIMT_HERE) {
+  const int first = simt::lane_id() & ~(width - 1);
+  return simt::shuffle(mask, value, first | (source & (width - 1)), "__shfl_sync", where);
 }
 template <class T>
-T __shfl_xor_sync(unsigned mask, T v, int bits, int width = 32, SIMT_HERE) {
+T __shfl_xor_sync(unsigned mask, T value, int bits, int width = 32, SIMT_HERE) {
   const int lane = simt::lane_id(), source = lane ^ bits;
-  return simt::shuffle(mask, v, source >= (lane | (width - 1)) + 1 ? lane : source, "__shfl_xor_sync", where);
+  return simt::shuffle(mask, value, source > (lane | (width - 1)) ? lane : source, "__shfl_xor_sync", where);
 }
 template <class T>
-T __shfl_down_sync(unsigned mask, T v, unsigned delta, int width = 32, SIMT_HERE) {
-  const int lane = simt::lane_id(), source = lane + int(delta);
-  return simt::shuffle(mask, v, source > (lane | (width - 1)) ? lane : source, "__shfl_down_sync", where);
+T __shfl_down_sync(unsigned mask, T value, unsigned delta, int width = 32, SIMT_HERE) {
+  const int lane = simt::lane_id(), source = lane + static_cast<int>(delta);
+  return simt::shuffle(mask, value, source > (lane | (width - 1)) ? lane : source, "__shfl_down_sync", where);
 }
 template <class T>
-T __shfl_up_sync(unsigned mask, T v, unsigned delta, int width = 32, SIMT_HERE) {
-  const int lane = simt::lane_id(), source = lane - int(delta);
-  return simt::shuffle(mask, v, source < (lane & ~(width - 1)) ? lane : source, "__shfl_up_sync", where);
+T __shfl_up_sync(unsigned mask, T value, unsigned delta, int width = 32, SIMT_HERE) {
+  const int lane = simt::lane_id(), source = lane - static_cast<int>(delta);
+  return simt::shuffle(mask, value, source < (lane & ~(width - 1)) ? lane : source, "__shfl_up_sync", where);
 }
-inline unsigned __ballot_sync(unsigned mask, int p, SIMT_HERE) {
-  return simt::fold<unsigned, simt::ballot_op>(mask, p != 0, "__ballot_sync", where);
+inline unsigned __ballot_sync(unsigned mask, int predicate, SIMT_HERE) {
+  return simt::fold<simt::BitOr>(mask, predicate ? 1u << simt::lane_id() : 0u, "__ballot_sync", where);
 }
-inline int __any_sync(unsigned mask, int p, SIMT_HERE) {
-  return simt::fold<unsigned, simt::ballot_op>(mask, p != 0, "__any_sync", where) != 0;
+inline int __any_sync(unsigned mask, int predicate, SIMT_HERE) {
+  return simt::fold<simt::Greatest>(mask, int(predicate != 0), "__any_sync", where);
 }
-inline int __all_sync(unsigned mask, int p, SIMT_HERE) {
-  return simt::fold<unsigned, simt::ballot_op>(mask, p == 0, "__all_sync", where) == 0;
-}
-template <class T>
-T __reduce_add_sync(unsigned mask, T v, SIMT_HERE) {
-  return simt::fold<T, simt::add_op<T>>(mask, v, "__reduce_add_sync", where);
+inline int __all_sync(unsigned mask, int predicate, SIMT_HERE) {
+  return simt::fold<simt::Least>(mask, int(predicate != 0), "__all_sync", where);
 }
 template <class T>
-T __reduce_max_sync(unsigned mask, T v, SIMT_HERE) {
-  return simt::fold<T, simt::extreme_op<T, true>>(mask, v, "__reduce_max_sync", where);
+T __reduce_add_sync(unsigned mask, T value, SIMT_HERE) {
+  return simt::fold<simt::Sum>(mask, value, "__reduce_add_sync", where);
 }
 template <class T>
-T __reduce_min_sync(unsigned mask, T v, SIMT_HERE) {
-  return simt::fold<T, simt::extreme_op<T, false>>(mask, v, "__reduce_min_sync", where);
+T __reduce_max_sync(unsigned mask, T value, SIMT_HERE) {
+  return simt::fold<simt::Greatest>(mask, value, "__reduce_max_sync", where);
+}
+template <class T>
+T __reduce_min_sync(unsigned mask, T value, SIMT_HERE) {
+  return simt::fold<simt::Least>(mask, value, "__reduce_min_sync", where);
 }
 
 template <class T>
-T atomicAdd(T* p, std::type_identity_t<T> v) {
-  return std::atomic_ref<T>(*p).fetch_add(v, std::memory_order_relaxed);
+T atomicAdd(T* address, std::type_identity_t<T> value) {
+  return simt::update(address, [=](T old) { return old + value; });
 }
 template <class T>
-T atomicMax(T* p, std::type_identity_t<T> v) {
-  std::atomic_ref<T> ref(*p);
-  T old = ref.load();
-  while (old < v && !ref.compare_exchange_weak(old, v)) {
-  }
-  return old;
+T atomicMax(T* address, std::type_identity_t<T> value) {
+  return simt::update(address, [=](T old) { return old < value ? value : old; });
 }
 template <class T>
-T atomicCAS(T* p, std::type_identity_t<T> expected, std::type_identity_t<T> desired) {
-  std::atomic_ref<T>(*p).compare_exchange_strong(expected, desired);
+T atomicMin(T* address, std::type_identity_t<T> value) {
+  return simt::update(address, [=](T old) { return value < old ? value : old; });
+}
+template <class T>
+T atomicOr(T* address, std::type_identity_t<T> value) {
+  return simt::update(address, [=](T old) { return old | value; });
+}
+template <class T>
+T atomicExch(T* address, std::type_identity_t<T> value) {
+  return std::atomic_ref<T>(*address).exchange(value);
+}
+template <class T>
+T atomicCAS(T* address, std::type_identity_t<T> expected, std::type_identity_t<T> desired) {
+  std::atomic_ref<T>(*address).compare_exchange_strong(expected, desired);
   return expected;
 }
-inline void __threadfence() { std::atomic_thread_fence(std::memory_order_seq_cst); }
-
-template <class T>
-T __ldg(const T* p) {
-  return *p;
+// Counts up to `last`, then starts again at 0.
+inline unsigned atomicInc(unsigned* address, unsigned last) {
+  return simt::update(address, [=](unsigned old) { return old >= last ? 0 : old + 1; });
 }
+inline void __threadfence() { std::atomic_thread_fence(std::memory_order_seq_cst); }
+inline void __threadfence_block() { std::atomic_thread_fence(std::memory_order_seq_cst); }
+inline void __nanosleep(unsigned) { simt::yield(); }
+[[noreturn]] inline void __trap() { simt::fail("__trap()"); }
+
+// Loads and stores with cache hints.
+template <class T>
+T __ldg(const T* address) {
+  return *address;
+}
+template <class T>
+T __ldcs(const T* address) {
+  return *address;
+}
+template <class T>
+T __ldcg(const T* address) {
+  return *address;
+}
+template <class T>
+void __stcs(T* address, std::type_identity_t<T> value) {
+  *address = value;
+}
+template <class T>
+void __stcg(T* address, std::type_identity_t<T> value) {
+  *address = value;
+}
+
 inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }
 // The C library declares functions of these names, so they have to be macros.
 #define __expf(x) expf(x)
-#define __logf(x) logf(x)
 #define __exp10f(x) exp10f(x)
+#define __logf(x) logf(x)
+#define __log2f(x) log2f(x)
+#define __powf(x, y) powf(x, y)
 #define __sinf(x) sinf(x)
 #define __cosf(x) cosf(x)
+#define __sincosf(x, s, c) sincosf(x, s, c)
 inline float __fdividef(float a, float b) { return a / b; }
-inline int __popc(unsigned x) { return __builtin_popcount(x); }
-inline int __clz(int x) { return x ? __builtin_clz(unsigned(x)) : 32; }
+inline float __frcp_rn(float x) { return 1.0f / x; }
+inline float __fsqrt_rn(float x) { return std::sqrt(x); }
+inline float __frsqrt_rn(float x) { return 1.0f / std::sqrt(x); }
+inline float __fmaf_rn(float a, float b, float c) { return std::fma(a, b, c); }
+inline float __saturatef(float x) { return x > 0.0f ? (x < 1.0f ? x : 1.0f) : 0.0f; }
+inline int __popc(unsigned x) { return std::popcount(x); }
+inline int __popcll(unsigned long long x) { return std::popcount(x); }
+inline int __clz(int x) { return std::countl_zero(static_cast<unsigned>(x)); }
+inline int __clzll(long long x) { return std::countl_zero(static_cast<unsigned long long>(x)); }
 inline int __ffs(int x) { return __builtin_ffs(x); }
+inline int __ffsll(long long x) { return __builtin_ffsll(x); }
 inline unsigned __float_as_uint(float x) { return std::bit_cast<unsigned>(x); }
+inline int __float_as_int(float x) { return std::bit_cast<int>(x); }
 inline float __uint_as_float(unsigned x) { return std::bit_cast<float>(x); }
+inline float __int_as_float(int x) { return std::bit_cast<float>(x); }
 template <class T>
-T min(T a, T b) {
+constexpr T min(T a, T b) {
   return b < a ? b : a;
 }
 template <class T>
-T max(T a, T b) {
+constexpr T max(T a, T b) {
   return a < b ? b : a;
 }
