@@ -27,6 +27,7 @@ struct Mask {
   const uint32_t* reach;   // [T, padded]
   const Bounds* until;     // [T / kBlock, padded], of the first query that a key is hidden from; 0 for padding
   const Bounds* position;  // [T / kBlock, padded], without padding
+  const int* begin;        // [T / kBlock, padded], the tile of the first key that the block's first query may see
   const int32_t* positions;
   int window;  // 0: none
   int tokens;
@@ -99,7 +100,8 @@ __device__ __forceinline__ Bounds bounds(const Bounds* blocks, int tile) {
 // after the last.
 template <int kQueries>
 __device__ __forceinline__ int next_keys(const Mask& mask, int first, int key_tile) {
-  while (--key_tile >= 0) {
+  const int begin = mask.begin[first / kBlock];
+  while (--key_tile >= begin) {
     const Bounds until = bounds<kTile>(mask.until, key_tile);
     if (until.max <= first) continue;
     int word = key_tile << Step::kTileShift;
