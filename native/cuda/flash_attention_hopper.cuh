@@ -27,6 +27,7 @@ struct Mask {
   const uint32_t* reach;   // [T, padded]
   const Bounds* until;     // [T / kBlock, padded], of the first query that a key is hidden from; 0 for padding
   const Bounds* position;  // [T / kBlock, padded], without padding
+  const int* begin;        // [T / kBlock, padded], the tile of the first key that the block's first query may see
   const int32_t* positions;
   int window;  // 0: none
   int tokens;
@@ -99,7 +100,8 @@ __device__ __forceinline__ Bounds bounds(const Bounds* blocks, int tile) {
 // after the last.
 template <int kQueries>
 __device__ __forceinline__ int next_keys(const Mask& mask, int first, int key_tile) {
-  while (--key_tile >= 0) {
+  const int begin = mask.begin[first / kBlock];
+  while (--key_tile >= begin) {
     const Bounds until = bounds<kTile>(mask.until, key_tile);
     if (until.max <= first) continue;
     int word = key_tile << Step::kTileShift;
@@ -145,7 +147,8 @@ __device__ __forceinline__ void hide(float (&s)[kTile / 2], const Mask& mask, St
     const int of_queries[2] = {mask.positions[min(query, last)], mask.positions[min(query + 8, last)]};
 #pragma unroll
     for (int i = 0; i < kTile / 2; ++i) {
-      const int of_key = mask.positions[min(key + i / 4 * 8 + i % 2, last)];
+      // Volatile: one load after another, where all at once would take more registers than there are.
+      const int of_key = static_cast<const volatile int32_t*>(mask.positions)[min(key + i / 4 * 8 + i % 2, last)];
       if (of_queries[i / 2 % 2] - of_key >= mask.window) s[i] = -INFINITY;
     }
   }

@@ -97,8 +97,6 @@ class QueriesConsumer {
     const int row_of_block = threadIdx.x / kWarp % 4 * 16 + threadIdx.x % kWarp / 4,
               row = index_ * kBlock + row_of_block;
     const BlockStats& stats = shared_.stats[index_];
-    const float lse[2] = {stats.lse[row_of_block], stats.lse[row_of_block + 8]};
-    const float delta[2] = {stats.delta[row_of_block], stats.delta[row_of_block + 8]};
 
     int keys = next_slot();
     scores(s, keys);
@@ -111,10 +109,12 @@ class QueriesConsumer {
       ptx::wgmma_wait<1>();
       ptx::keep(s);
       hide(s, args_.mask, step, index_, first + row, shared_.reach[keys]);
+      const float lse[2] = {stats.lse[row_of_block], stats.lse[row_of_block + 8]};
 #pragma unroll
       for (int i = 0; i < kTile / 2; ++i) s[i] = ptx::fast_exp2(s[i] * args_.log2_scale - lse[i / 2 % 2]);
       ptx::wgmma_wait<0>();
       ptx::keep(dp);
+      const float delta[2] = {stats.delta[row_of_block], stats.delta[row_of_block + 8]};
       release(&shared_.empty[values]);
       if (step.is_last()) release(&shared_.queries_empty);
 #pragma unroll

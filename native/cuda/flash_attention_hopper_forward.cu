@@ -91,8 +91,6 @@ __device__ __forceinline__ void produce(typename Forward<kHead>::Shared& shared,
                     tile * F::kQueries);
     }
     queries.advance();
-    item = gridDim.x + atomicAdd(args.counter, 1);
-
     const int key_head = args.heads + head / args.group, value_head = key_head + args.key_heads;
     const int first = tile * F::kQueries;
     int step = next_keys<F::kQueries>(args.mask, first, end_of_keys<F::kQueries>(args.mask, first));
@@ -107,6 +105,7 @@ __device__ __forceinline__ void produce(typename Forward<kHead>::Shared& shared,
       if (previous >= 0) load(value_head, previous, -1);
       previous = key_tile;
     } while (previous >= 0);
+    item = gridDim.x + atomicAdd(args.counter, 1);  // not sooner, for want of registers
   }
 }
 

@@ -12,7 +12,7 @@ struct PlanArgs {
   const int32_t *positions, *sequence_start, *visible_until;
   uint32_t* reach;
   Bounds *until, *position;
-  int *query_order, *key_order, *counters;
+  int *begin, *query_order, *key_order, *counters;
   int tokens, query_tile, key_tile;
 };
 
@@ -75,6 +75,7 @@ __global__ void __launch_bounds__(kTile) plan_kernel(PlanArgs args) {
     const auto both = [&](const Bounds* b) { return Bounds{min(b[0].min, b[1].min), max(b[0].max, b[1].max)}; };
     args.until[k / kBlock] = both(until_of_warps + warp);
     args.position[k / kBlock] = both(position_of_warps + warp);
+    args.begin[k / kBlock] = k < args.tokens ? max(min(args.sequence_start[k], k), 0) / kTile : 0;
   }
   if (blockIdx.x == 0 && threadIdx.x < 2) args.counters[threadIdx.x] = 0;
 
@@ -89,7 +90,7 @@ static int64_t padded(int64_t tokens) { return round_up(tokens, kTile) + kTile; 
 
 int64_t plan_bytes(int64_t tokens) {
   const int64_t n = padded(tokens);
-  return round_up(n * 4 + n / kBlock * (2 * sizeof(Bounds) + 2 * 4) + 2 * 4, 256);
+  return round_up(n * 4 + n / kBlock * (2 * sizeof(Bounds) + 3 * 4) + 2 * 4, 256);
 }
 
 Plan plan(const char* name, const Tensor& positions, const Tensor& sequence_start, const Tensor& visible_until,
@@ -102,16 +103,16 @@ Plan plan(const char* name, const Tensor& positions, const Tensor& sequence_star
   args.reach = static_cast<uint32_t*>(memory);
   args.until = reinterpret_cast<Bounds*>(args.reach + n);
   args.position = args.until + n / kBlock;
-  args.query_order = reinterpret_cast<int*>(args.position + n / kBlock);
+  args.begin = reinterpret_cast<int*>(args.position + n / kBlock);
+  args.query_order = args.begin + n / kBlock;
   args.key_order = args.query_order + n / kBlock;
   args.counters = args.key_order + n / kBlock;
   args.tokens = static_cast<int>(tokens);
   args.query_tile = query_tile;
   args.key_tile = key_tile;
   launch_kernel(name, plan_kernel, {dim3(n / kTile), kTile}, stream, args);
-  const Mask mask{
-      args.reach, args.until, args.position, args.positions, static_cast<int>(std::min<int64_t>(window, INT32_MAX)),
-      args.tokens};
+  const int int_window = static_cast<int>(std::min<int64_t>(window, INT32_MAX));
+  const Mask mask{args.reach, args.until, args.position, args.begin, args.positions, int_window, args.tokens};
   return {mask, args.query_order, args.key_order, args.counters};
 }
 
