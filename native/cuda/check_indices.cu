@@ -41,11 +41,12 @@ __global__ void check_indices_kernel(Fault* fault, const char* kernel, const cha
   check(fault, kernel, name, indices, count, [=](int64_t) { return Range{0, bound}; });
 }
 
-__global__ void check_mask_kernel(Fault* fault, const char* kernel, const int32_t* sequence_start,
-                                  const int32_t* visible_until, int64_t T) {
-  check(fault, kernel, "sequence_start", sequence_start, T,
+// The names come from the host: a literal in a kernel lies in the device's memory.
+__global__ void check_mask_kernel(Fault* fault, const char* kernel, const char* start_name, const char* until_name,
+                                  const int32_t* sequence_start, const int32_t* visible_until, int64_t T) {
+  check(fault, kernel, start_name, sequence_start, T,
         [=](int64_t i) { return Range{i == 0 ? 0 : sequence_start[i - 1], i + 1}; });
-  check(fault, kernel, "visible_until", visible_until, T, [=](int64_t i) { return Range{i + 1, T + 1}; });
+  check(fault, kernel, until_name, visible_until, T, [=](int64_t i) { return Range{i + 1, T + 1}; });
 }
 
 }  // namespace
