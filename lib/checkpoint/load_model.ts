@@ -33,7 +33,11 @@ export async function loadWeights(
   located: ReadonlyMap<string, LocatedTensor>,
   place: string,
 ): Promise<void> {
-  await loadTensors(parameters.specs.map(({ name }) => [parameters.get(name).value, located.get(name)!]));
+  await loadTensors(
+    parameters.specs.flatMap(({ name }) => {
+      return parameters.halves(name).map((half) => [half, located.get(name)!] as const);
+    }),
+  );
   const arena = new Arena(parameters.device);
   try {
     const normOf = async (tensor: AnyTensor) => {

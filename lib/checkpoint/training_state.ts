@@ -58,7 +58,7 @@ export async function loadTrainingState(folder: string, model: Llama, optimizer:
   return (await readJson(join(folder, STATE_FILE))) as Progress;
 }
 
-function states({ m, v, low }: AdamW): [string, AnyTensor][] {
+function states({ m, v, parameters: { low } }: AdamW): [string, AnyTensor][] {
   const all: [string, AnyTensor][] = [
     ["m", m],
     ["v", v],

@@ -12,6 +12,6 @@ export function initialise({ parameters, config }: Llama, seed: number): void {
     if (shape.length === 2)
       for (let i = 0; i < values.length; i++) values[i] = config.initializerRange * random.normal();
     else if (name.endsWith("norm.weight")) values.fill(1);
-    parameters.get(name).value.upload(values);
+    for (const half of parameters.halves(name)) half.upload(values);
   });
 }

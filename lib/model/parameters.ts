@@ -1,11 +1,11 @@
 import { assert } from "../base/errors.js";
 import { Arena } from "../tensor/arena.js";
 import type { Device } from "../tensor/device.js";
-import type { DType, Param, Tensor } from "../tensor/tensor.js";
+import type { AnyTensor, DType, Param, Tensor } from "../tensor/tensor.js";
 import type { ParameterSpec } from "./parameter_specs.js";
 
 export interface ParametersOptions {
-  /** bf16 weights are the rounded copy of an f32 master that the optimiser holds. */
+  /** bf16 weights are the upper half of an f32 master when they are to be trained. */
   readonly dtype: "f32" | "bf16";
   /** Without gradients a model can only run forward. */
   readonly trainable: boolean;
@@ -17,6 +17,11 @@ export interface ParametersOptions {
  */
 export class Parameters implements Disposable {
   readonly weights: Tensor<"N">;
+  /**
+   * What bf16 weights lack of their f32 master, as split_master in native/kernels/adamw.h has it; of no elements when
+   * the weights are f32 or only run forward.
+   */
+  readonly low: Tensor<"L">;
   readonly numDecayed: number;
   private readonly arenas: Arena[] = [];
   private readonly allGradients: Tensor<"N"> | undefined;
@@ -36,13 +41,14 @@ export class Parameters implements Disposable {
       if (decay) decayed = elements;
     }
     this.numDecayed = decayed;
-    const allocate = (dtype: DType): Tensor<"N"> => {
-      const arena = new Arena(device, { kept: elements * (dtype === "bf16" ? 2 : 4) });
+    const allocate = <A extends string>(size: number, dtype: DType): Tensor<A> => {
+      const arena = new Arena(device, { kept: size * (dtype === "f32" ? 4 : 2) });
       this.arenas.push(arena);
-      return arena.empty<"N">([elements], dtype);
+      return arena.empty<A>([size], dtype);
     };
-    this.weights = allocate(options.dtype);
-    this.allGradients = options.trainable ? allocate("f32") : undefined;
+    this.weights = allocate(elements, options.dtype);
+    this.low = allocate(options.trainable && options.dtype === "bf16" ? elements : 0, "u16");
+    this.allGradients = options.trainable ? allocate(elements, "f32") : undefined;
   }
 
   get device(): Device {
@@ -71,6 +77,15 @@ export class Parameters implements Disposable {
     const spec = this.specs.find((other) => other.name === name);
     assert(spec, `no parameter is named ${name}`);
     return this.view<A>(name, spec.shape);
+  }
+
+  /**
+   * What a parameter's numbers are to be put in: its weight, and the rest of its master where there is one. Numbers that
+   * are loaded into both are kept exactly.
+   */
+  halves(name: string): AnyTensor[] {
+    const { value } = this.get(name);
+    return this.low.size === 0 ? [value] : [value, this.low.view(value.shape, this.firstElement.get(name)!)];
   }
 
   /** Parameters that lie one behind the other, seen as one: q, k and v as a single matrix. */

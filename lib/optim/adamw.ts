@@ -13,14 +13,10 @@ export interface AdamWOptions {
   readonly weightDecay: number;
 }
 
-const LOW_PART = 2 ** 26;
-
 /** AdamW over all parameters of a model in one launch. See native/kernels/adamw.h. */
 export class AdamW implements Disposable {
   readonly m: Tensor<"N">;
   readonly v: Tensor<"N">;
-  /** What bf16 weights lack of their f32 master; of no elements when the model is f32. */
-  readonly low: Tensor<"L">;
   private readonly norm: Tensor<"1">;
   private readonly arena: Arena;
 
@@ -29,18 +25,10 @@ export class AdamW implements Disposable {
     private readonly options: AdamWOptions,
   ) {
     const { weights, device } = parameters;
-    const bytes = 4 * weights.size;
-    const lowSize = weights.dtype === "f32" ? 0 : weights.size;
-    this.arena = new Arena(device, { kept: 2 * bytes + 2 * lowSize + 256 });
+    this.arena = new Arena(device, { kept: 8 * weights.size + 256 });
     const zeros = () => fill(this.arena.empty<"N">(weights.shape, "f32"), 0);
     this.m = zeros();
     this.v = zeros();
-    this.low = this.arena.empty<"L">([lowSize], "u16");
-    // In parts: a large model has more parameters than an array may have elements.
-    for (let first = 0; first < lowSize; first += LOW_PART) {
-      const size = Math.min(LOW_PART, lowSize - first);
-      this.low.view([size], first).upload(new Uint16Array(size));
-    }
     this.norm = this.arena.empty<"1">([1], "f32");
   }
 
@@ -64,7 +52,7 @@ export class AdamW implements Disposable {
     const { beta1, beta2, eps, weightDecay } = this.options;
     adamw(this.parameters.gradients, {
       weight: this.parameters.weights,
-      low: this.low,
+      low: this.parameters.low,
       m: this.m,
       v: this.v,
       lr: learningRate,

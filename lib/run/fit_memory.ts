@@ -67,7 +67,7 @@ async function planMemory<Row>(
   await task.forwardBackward([prepared.widestRow(tokens)], 1);
   const elements = model.parameters.weights.size;
   return {
-    weights: elements * (dtype === "bf16" ? 2 : 4),
+    weights: elements * 4, // f32, or bf16 and as much for the rest of the master
     gradients: elements * 4,
     optimizer: optimizer.bytes,
     activations: task.peak,

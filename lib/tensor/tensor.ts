@@ -35,7 +35,10 @@ export class Tensor<in out A extends string> {
     return new Tensor<B>(this.device, handle, this.dtype, shape, this.arena);
   }
 
-  /** Enqueues a copy of `values`: f32, bits of bf16 or u16 (Uint16Array), or i32; f32 is rounded for a bf16 tensor. */
+  /**
+   * Enqueues a copy of `values`: f32, bits of bf16 or u16 (Uint16Array), or i32. Of f32 a bf16 tensor takes the upper
+   * half and a u16 tensor the lower, as split_master in native/kernels/adamw.h has them.
+   */
   upload(values: Values): void {
     native.uploadTensor(this.handle, values);
   }

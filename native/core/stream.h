@@ -9,7 +9,9 @@
 
 namespace ww {
 
-// How numbers lie in a weights file. Loading converts them to the tensor's dtype.
+// How numbers lie in a weights file. Loading converts them to the tensor's dtype: f32 exactly, bf16 to the upper half
+// of split_master (native/kernels/adamw.h) and u16 to its lower half, so that a bf16 and a u16 tensor together hold
+// all.
 enum class FileDType : uint8_t { f32, bf16, f16, i32, u16 };
 
 // The first failure of a stream; everything enqueued behind it is skipped.

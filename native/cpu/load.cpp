@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "native/kernels/adamw.h"
+
 namespace ww::cpu {
 
 namespace {
@@ -24,15 +26,32 @@ struct Half {
 };
 float to_float(Half value) { return half_to_float(value.bits); }
 
+struct Low {
+  uint16_t bits;
+};
+
+void put(float& to, float value) { to = value; }
+void put(bfloat16& to, float value) {
+  uint16_t weight, low;
+  split_master(value, weight, low);
+  to = __builtin_bit_cast(bfloat16, weight);
+}
+void put(Low& to, float value) {
+  uint16_t weight, low;
+  split_master(value, weight, low);
+  to = Low{low};
+}
+
 template <class To, class From>
 void convert(const Tensor& to, const void* from, Workers& workers) {
   const int64_t n = to.size();
   const char* source = static_cast<const char*>(from);  // a file may place numbers at any byte
+  To* const target = static_cast<To*>(to.data);
   workers.parallel_for((n + kChunk - 1) / kChunk, [=](int64_t chunk, int) {
     for (int64_t i = chunk * kChunk; i < std::min(n, (chunk + 1) * kChunk); ++i) {
       From value;
       std::memcpy(&value, source + i * sizeof(From), sizeof(From));
-      to.as<To>()[i] = To(to_float(value));
+      put(target[i], to_float(value));
     }
   });
 }
@@ -65,6 +84,8 @@ void load(const Tensor& to, const void* from, FileDType dtype, Workers& workers)
     convert_to<float>(to, from, dtype, workers);
   } else if (to.dtype == DType::bf16) {
     convert_to<bfloat16>(to, from, dtype, workers);
+  } else if (to.dtype == DType::u16 && dtype != FileDType::i32) {
+    convert_to<Low>(to, from, dtype, workers);
   } else {
     throw Error(ErrorCode::value,
                 std::string("only ") + dtype_name(to.dtype) + " can fill a tensor of " + dtype_name(to.dtype));

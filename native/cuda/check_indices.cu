@@ -57,8 +57,8 @@ void check_indices(CudaStream& stream, const char* kernel, const char* name, con
 }
 
 void check_mask(CudaStream& stream, const char* kernel, const Tensor& sequence_start, const Tensor& visible_until) {
-  launch_kernel(kernel, check_mask_kernel, {1, kThreads}, stream, stream.fault(), kernel, sequence_start.as<int32_t>(),
-                visible_until.as<int32_t>(), sequence_start.size());
+  launch_kernel(kernel, check_mask_kernel, {1, kThreads}, stream, stream.fault(), kernel, "sequence_start",
+                "visible_until", sequence_start.as<int32_t>(), visible_until.as<int32_t>(), sequence_start.size());
 }
 
 }  // namespace ww::cuda

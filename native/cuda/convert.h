@@ -4,7 +4,7 @@
 
 namespace ww::cuda {
 
-// Turns `count` numbers of a weights file that lie on the device into those of a tensor, f32 or bf16, to nearest even.
+// Turns `count` numbers of a weights file that lie on the device into those of a tensor, as FileDType says.
 void convert(CudaStream& stream, void* to, DType to_dtype, const void* from, FileDType from_dtype, int64_t count);
 
 }  // namespace ww::cuda

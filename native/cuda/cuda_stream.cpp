@@ -152,7 +152,8 @@ void CudaStream::give_back(Pinned pinned) {
 void CudaStream::upload(const Tensor& to, const void* from, FileDType dtype, std::shared_ptr<const void>) {
   activate();
   const bool same = is_same(to.dtype, dtype);
-  if (!same && !(is_float(to.dtype) && dtype != FileDType::i32 && dtype != FileDType::u16)) {
+  const bool converts = to.dtype != DType::i32 && dtype != FileDType::i32 && dtype != FileDType::u16;
+  if (!same && !converts) {
     throw Error(ErrorCode::value, is_float(to.dtype) ? "integers cannot fill a tensor of floating-point numbers"
                                                      : std::string("only ") + dtype_name(to.dtype) +
                                                            " can fill a tensor of " + dtype_name(to.dtype));

@@ -7,6 +7,8 @@ import { NativeError, native } from "../../lib/native/load.js";
 import { Arena } from "../../lib/tensor/arena.js";
 import { Device } from "../../lib/tensor/device.js";
 import type { Tensor } from "../../lib/tensor/tensor.js";
+import { joinMaster } from "../reference/adamw.js";
+import { TEST_DEVICE } from "../test_device.js";
 
 /** The code of the error that `body` throws or rejects with. */
 async function codeOf(body: () => unknown): Promise<string> {
@@ -142,12 +144,23 @@ test("an arena stays while a tensor of it is in use, and goes with the last one"
   expect(await codeOf(() => native.readTensor(device.stream, handle))).toBe("ERR_DISPOSED");
 });
 
-test("bf16 tensors round what is uploaded to nearest even", async () => {
-  using device = Device.cpu({ threads: 1 });
+test("a bf16 tensor takes the nearest of what is uploaded, a u16 tensor what it lacks", async () => {
+  using device = Device.open(TEST_DEVICE);
   using arena = new Arena(device);
-  const x = arena.empty<"N">([4], "bf16");
-  x.upload(Float32Array.from([1, 1 + 2 ** -8, 1 + 3 * 2 ** -8, Number.NaN]));
-  expect([...(await x.readFloats())]).toEqual([1, 1, 1 + 2 ** -6, Number.NaN]);
+  const values = Float32Array.from([
+    1,
+    1 + 2 ** -8,
+    1 + 3 * 2 ** -8,
+    -1 - 2 ** -23,
+    2 ** -130 + 2 ** -149,
+    3.4e38,
+    Number.NaN,
+  ]);
+  const [upper, lower] = [arena.empty<"N">([7], "bf16"), arena.empty<"N">([7], "u16")];
+  for (const half of [upper, lower]) half.upload(values);
+  const [weights, low] = [await upper.readFloats(), await lower.read()];
+  expect([...weights]).toEqual([1, 1 + 2 ** -7, 1 + 2 ** -6, -1, 2 ** -130, Infinity, Number.NaN]);
+  expect([...weights].map((weight, i) => joinMaster(weight, low[i]!)).slice(0, 6)).toEqual([...values].slice(0, 6));
 });
 
 test("memory that the system refuses is an error with the size", async () => {
