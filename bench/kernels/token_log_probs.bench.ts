@@ -1,7 +1,8 @@
+import { logitsStride } from "../../lib/kernels/token_log_probs.js";
 import { type Axes, BF16, type KernelBench } from "./harness.js";
 
 // Heads of models of 0.3, 0.7 and 15 million parameters; half of the tokens have a label.
-const axes = [
+const sizes = [
   { T: 4096, C: 64, V: 512, N: 2048 },
   { T: 2048, C: 128, V: 2048, N: 1024 },
   { T: 2048, C: 288, V: 32000, N: 1024 },
@@ -18,9 +19,16 @@ const gpu = [
   { T: 8192, C: 288, V: 32064, N: 4096 },
 ];
 
+/** Logits kept for the backward pass, and not. */
+const both = (of: readonly Axes[]) =>
+  of.flatMap((axes) => [
+    { ...axes, L: axes.N!, S: logitsStride(axes.V!) },
+    { ...axes, L: 0, S: 0 },
+  ]);
+
 export const benches: KernelBench[] = [
-  { ...forward, axes },
-  { ...backward, axes },
-  { ...forward, on: "cuda", dtypes: BF16, axes: gpu },
-  { ...backward, on: "cuda", dtypes: BF16, axes: gpu },
+  { ...forward, axes: both(sizes) },
+  { ...backward, axes: both(sizes) },
+  { ...forward, on: "cuda", dtypes: BF16, axes: both(gpu) },
+  { ...backward, on: "cuda", dtypes: BF16, axes: both(gpu) },
 ];

@@ -30,32 +30,50 @@ export interface PackedBatch {
 export interface PackOptions {
   /** Most tokens of a batch. A row that is longer makes a batch of its own. */
   readonly tokenBudget: number;
+  /** Most labels of a batch, of which the same is true; default: any number. */
+  readonly labelBudget?: number;
 }
 
 /** Packs whole rows, none cropped, by best fit decreasing. Attention does not reach from one row into another. */
 export function packSequences(sequences: readonly TokenSequence[], options: PackOptions): PackedBatch[] {
-  const sizes = sequences.map(({ ids }) => ids.length);
-  return bestFitDecreasing(sizes, options.tokenBudget).map((items) => laySequences(sequences, items));
+  const sizes = sequences.map(({ ids, trainable }) => ({ tokens: ids.length, labels: countLabels(trainable) }));
+  return fill(sizes, options).map((items) => laySequences(sequences, items));
 }
 
 /** Packs pairs as [prompt | chosen | rejected]: both answers see the prompt, which is there once, and not each other. */
 export function packPairs(pairs: readonly TokenPair[], options: PackOptions): PackedBatch[] {
-  const sizes = pairs.map(({ prompt, chosen, rejected }) => prompt.length + chosen.length + rejected.length);
-  return bestFitDecreasing(sizes, options.tokenBudget).map((items) => layPairs(pairs, items));
+  const sizes = pairs.map(({ prompt, chosen, rejected }) => {
+    const labels = chosen.length + rejected.length;
+    return { tokens: prompt.length + labels, labels };
+  });
+  return fill(sizes, options).map((items) => layPairs(pairs, items));
+}
+
+/** Neither budget is passed when the larger of the two shares that each row takes add up to at most 1. */
+function fill(
+  sizes: readonly { readonly tokens: number; readonly labels: number }[],
+  { tokenBudget, labelBudget = Number.POSITIVE_INFINITY }: PackOptions,
+): number[][] {
+  const shares = sizes.map(({ tokens, labels }) => Math.max(tokens, Math.ceil((labels * tokenBudget) / labelBudget)));
+  return bestFitDecreasing(shares, tokenBudget);
+}
+
+/** Nothing comes before a row's first token that could predict it. */
+function countLabels(trainable: Uint8Array): number {
+  let count = 0;
+  for (let i = 1; i < trainable.length; i++) count += trainable[i]!;
+  return count;
 }
 
 function laySequences(sequences: readonly TokenSequence[], items: readonly number[]): PackedBatch {
   const rows = items.map((item) => sequences[item]!);
-  let numLabels = 0;
-  for (const { trainable } of rows) for (let i = 1; i < trainable.length; i++) numLabels += trainable[i]!;
   const batch = new Layout(
     rows.reduce((sum, { ids }) => sum + ids.length, 0),
-    numLabels,
+    rows.reduce((sum, { trainable }) => sum + countLabels(trainable), 0),
   );
   rows.forEach(({ ids, trainable }, r) => {
     const start = batch.size;
     batch.lay(ids, { position: 0, start, end: start + ids.length });
-    // Nothing comes before a row's first token that could predict it.
     for (let i = 1; i < ids.length; i++) if (trainable[i] === 1) batch.label(start + i - 1, ids[i]!, r);
   });
   return batch.finish(items, rows.length);

@@ -130,6 +130,7 @@ export interface KernelArgs {
     entropy: AnyTensor; // out f32[N]
     correct: AnyTensor; // out f32[N]
     mean_logit: AnyTensor; // out f32[N]
+    logits: AnyTensor; // out f32[L,S]
   };
   token_log_probs_backward: {
     hidden: AnyTensor; // in t[T,C]
@@ -138,6 +139,7 @@ export interface KernelArgs {
     labels: AnyTensor; // in i32[N]
     lse: AnyTensor; // in f32[N]
     dlog_probs: AnyTensor; // in f32[N]
+    logits: AnyTensor; // in f32[L,S]
     dhidden: AnyTensor; // out t[T,C]
     dweight: AnyTensor; // acc f32[V,C]
   };

@@ -11,6 +11,8 @@ export interface TokenLogProbsSaved {
   readonly rows: Tensor<"N">;
   readonly labels: Tensor<"N">;
   readonly lse: Tensor<"N">;
+  /** Of no rows when they were not kept. */
+  readonly logits: Tensor<"L,S">;
 }
 
 export interface TokenLogProbs {
@@ -24,19 +26,24 @@ export interface TokenLogProbs {
   readonly saved: TokenLogProbsSaved;
 }
 
-/** Log-probabilities of labels under the head, without logits in memory. See native/kernels/token_log_probs.h. */
+/** Numbers in a row of logits that are kept, so that rows begin on 32 bytes. */
+export const logitsStride = (vocabSize: number): number => Math.ceil(vocabSize / 8) * 8;
+
+/**
+ * Log-probabilities of labels under the head. Logits exist in chunks only, unless the backward pass is to find them
+ * (`keepLogits`): it saves a third of its products and they take 4 V bytes a label. See native/kernels/token_log_probs.h.
+ */
 export function tokenLogProbs(
   arena: Arena,
-  hidden: Tensor<"T,C">,
-  weight: Tensor<"V,C">,
-  rows: Tensor<"N">,
-  labels: Tensor<"N">,
+  { hidden, weight, rows, labels }: Omit<TokenLogProbsSaved, "lse" | "logits">,
+  { keepLogits }: { readonly keepLogits: boolean },
 ): TokenLogProbs {
   const perPair = () => arena.empty<"N">(rows.shape, "f32");
   const [logProbs, lse, entropy, correct, meanLogit] = [perPair(), perPair(), perPair(), perPair(), perPair()];
-  const outputs = { log_probs: logProbs, lse, entropy, correct, mean_logit: meanLogit };
+  const logits = arena.empty<"L,S">([keepLogits ? rows.size : 0, logitsStride(weight.shape[0]!)], "f32");
+  const outputs = { log_probs: logProbs, lse, entropy, correct, mean_logit: meanLogit, logits };
   call("token_log_probs_forward", { hidden, weight, rows, labels, ...outputs });
-  return { logProbs, entropy, correct, meanLogit, saved: { hidden, weight, rows, labels, lse } };
+  return { logProbs, entropy, correct, meanLogit, saved: { hidden, weight, rows, labels, lse, logits } };
 }
 
 /** Returns `dhidden`; adds to `dweight`. */

@@ -1,4 +1,5 @@
 import { MemoryError } from "../base/errors.js";
+import type { PackOptions } from "../data/pack.js";
 import type { ModelConfig } from "../model/config.js";
 import { Llama } from "../model/llama.js";
 import { AdamW } from "../optim/adamw.js";
@@ -6,7 +7,7 @@ import type { TrainingRecipe } from "../recipe/schema.js";
 import { textTable } from "../report/table.js";
 import type { ArenaBytes } from "../tensor/arena.js";
 import { Device } from "../tensor/device.js";
-import type { TaskOptions } from "../train/task.js";
+import { labelsIn, type TaskOptions } from "../train/task.js";
 import type { Prepared } from "./prepared.js";
 import type { Settings } from "./settings.js";
 
@@ -26,12 +27,15 @@ interface MemoryPlan {
 const CPU_BUDGET = 8192;
 /** On a GPU the first that fits: beyond the first, products get no faster. */
 const GPU_BUDGETS = [16384, 8192, 4096, 2048, 1024];
+/** Of logits that wait for the backward pass. */
+const CPU_LOGITS_BYTES = 2 ** 27;
+const GPU_LOGITS_BYTES = 2 ** 31;
 /** Workspaces of kernels, the libraries' own and what the allocator cannot use. */
 const OVERHEAD = 1.5 * 2 ** 30;
 
 /**
- * How many tokens go through the model at once, and the memory for that. On a GPU the memory of a whole step is counted
- * before any is taken; throws MemoryError with the parts when it does not fit.
+ * How many tokens go through the model at once, and the memory for that, counted before any is taken. Throws MemoryError
+ * with the parts when a whole step does not fit on a GPU.
  */
 export async function fitMemory<Row>(
   device: Device,
@@ -40,15 +44,17 @@ export async function fitMemory<Row>(
   prepared: Prepared<Row>,
   precision: Precision,
 ): Promise<TaskOptions> {
-  if (device.kind === "cpu") return { tokenBudget: recipe.token_budget ?? CPU_BUDGET };
+  const isCpu = device.kind === "cpu";
   const rows = Math.max(recipe.per_device_train_batch_size, recipe.per_device_eval_batch_size);
+  const budgets = recipe.token_budget !== null ? [recipe.token_budget] : isCpu ? [CPU_BUDGET] : GPU_BUDGETS;
+  const labelBudget = labelsIn(isCpu ? CPU_LOGITS_BYTES : GPU_LOGITS_BYTES, precision.config.vocabSize);
   const { free } = device.memory;
-  const budgets = recipe.token_budget === null ? GPU_BUDGETS : [recipe.token_budget];
   let plan: MemoryPlan | undefined;
   for (const tokenBudget of budgets) {
     const tokens = Math.min(Math.max(tokenBudget, prepared.longest), rows * prepared.longest);
-    plan = await planMemory(settings, prepared, precision, { tokenBudget, tokens });
-    if (totalOf(plan) + OVERHEAD <= free) return { tokenBudget, reserve: plan.activations };
+    plan = await planMemory(settings, prepared, precision, { tokenBudget, labelBudget }, tokens);
+    // A CPU's memory is taken page by page as it is used, and may be more than is free.
+    if (isCpu || totalOf(plan) + OVERHEAD <= free) return { tokenBudget, labelBudget, reserve: plan.activations };
   }
   throw new MemoryError(device.description, describe(plan!, free));
 }
@@ -58,13 +64,14 @@ async function planMemory<Row>(
   { optimizer: options }: Settings,
   prepared: Prepared<Row>,
   { config, dtype }: Precision,
-  { tokenBudget, tokens }: { tokenBudget: number; tokens: number },
+  budgets: Required<PackOptions>,
+  tokens: number,
 ): Promise<MemoryPlan> {
   using device = Device.plan();
   using model = new Llama(device, config, { dtype, trainable: true });
   using optimizer = new AdamW(model.parameters, options);
-  using task = prepared.task(model, { tokenBudget });
-  await task.forwardBackward([prepared.widestRow(tokens)], 1);
+  using task = prepared.task(model, budgets);
+  await task.forwardBackward([prepared.widestRow(tokens, budgets.labelBudget)], 1);
   const elements = model.parameters.weights.size;
   return {
     weights: elements * 4, // f32, or bf16 and as much for the rest of the master

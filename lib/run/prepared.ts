@@ -20,8 +20,8 @@ export interface Prepared<Row> {
   readonly samplePrompts: readonly { readonly text: string; readonly ids: Int32Array }[];
   /** What is learned. */
   task(model: Llama, options: TaskOptions): DeviceTask<Row>;
-  /** The row of so many tokens that takes the most memory. */
-  widestRow(tokens: number): Row;
+  /** A row of so many tokens, so many of them labels if its kind can have as many. */
+  widestRow(tokens: number, labels: number): Row;
   /** Ends with the rows as the task takes them. Called with the model as it was before training. */
   start(model: Llama, context: StartContext): AsyncIterable<RunEvent | Started<Row>>;
 }

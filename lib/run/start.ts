@@ -71,7 +71,10 @@ async function prepareSft(recipe: SftRecipe): Promise<Prepared<TokenSequence>> {
     samplePrompts: promptsOf(data, (testRows.length > 0 ? testRows : trainRows).map(promptOfSft)),
     longest: longestOf([...rows, ...(test?.sequences ?? [])].map(({ ids }) => ids.length)),
     task: (model, options) => new SftTask(model, options),
-    widestRow: (tokens) => ({ ids: new Int32Array(tokens), trainable: new Uint8Array(tokens).fill(1), place: NOWHERE }),
+    widestRow: (tokens, labels) => {
+      const trainable = new Uint8Array(tokens).fill(1, Math.max(1, tokens - labels));
+      return { ids: new Int32Array(tokens), trainable, place: NOWHERE };
+    },
     async *start() {
       yield { kind: "started", rows, evalRows: test?.sequences ?? [] };
     },
@@ -133,10 +136,11 @@ async function prepareDpo(recipe: DpoRecipe): Promise<Prepared<ReferencedPair>> 
       ),
     ),
     task: makeTask,
-    widestRow: (tokens) => {
-      const chosen = new Int32Array(Math.ceil((tokens - 1) / 2));
-      const rejected = new Int32Array(tokens - 1 - chosen.length);
-      return { prompt: new Int32Array(1), chosen, rejected, refChosen: 0, refRejected: 0, place: NOWHERE };
+    widestRow: (tokens, labels) => {
+      const prompt = new Int32Array(Math.max(1, tokens - labels));
+      const chosen = new Int32Array(Math.ceil((tokens - prompt.length) / 2));
+      const rejected = new Int32Array(tokens - prompt.length - chosen.length);
+      return { prompt, chosen, rejected, refChosen: 0, refRejected: 0, place: NOWHERE };
     },
     async *start(model, { options, outputDir, signal }) {
       using reference = makeTask(model, options);

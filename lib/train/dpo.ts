@@ -1,5 +1,5 @@
 import type { TokenPair } from "../data/encode.js";
-import { type PackedBatch, packPairs } from "../data/pack.js";
+import { type PackedBatch, type PackOptions, packPairs } from "../data/pack.js";
 import { type DpoLoss, dpoLoss } from "../kernels/dpo_loss.js";
 import { segmentSum, segmentSumBackward } from "../kernels/segment_sum.js";
 import { type TokenLogProbs, tokenLogProbs, tokenLogProbsBackward } from "../kernels/token_log_probs.js";
@@ -8,7 +8,7 @@ import type { Llama, LlamaSaved } from "../model/llama.js";
 import { Arena, type ArenaBytes } from "../tensor/arena.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { Metrics, merged, sumOf } from "./metrics.js";
-import type { DeviceTask, TaskOptions } from "./task.js";
+import { budgetsOf, type DeviceTask, type TaskOptions } from "./task.js";
 
 // N = labels, P = pairs, S = 2 P sequences: the chosen answers, then the rejected ones
 
@@ -33,12 +33,14 @@ interface Forward {
 /** Direct preference optimisation against log-probabilities of the frozen model that were computed before. */
 export class DpoTask implements DeviceTask<ReferencedPair> {
   private readonly arena: Arena;
+  private readonly budgets: Required<PackOptions>;
 
   constructor(
     private readonly model: Llama,
     private readonly options: DpoOptions,
   ) {
     this.arena = new Arena(model.device, options.reserve);
+    this.budgets = budgetsOf(options, model.config.vocabSize);
   }
 
   get peak(): ArenaBytes {
@@ -54,11 +56,11 @@ export class DpoTask implements DeviceTask<ReferencedPair> {
   }
 
   async forwardBackward(rows: readonly ReferencedPair[], scale: number): Promise<Metrics> {
-    const batches = packPairs(rows, this.options);
+    const batches = packPairs(rows, this.budgets);
     return merged(
       batches.map((batch) => {
         const { arena, model } = this;
-        const forward = this.run(batch);
+        const forward = this.run(batch, { keepLogits: batch.labels.length <= this.budgets.labelBudget });
         const loss = this.loss(batch, rows, forward.sums, scale);
 
         const dlogProbs = segmentSumBackward(arena, loss.dpolicy, forward.segments);
@@ -70,10 +72,10 @@ export class DpoTask implements DeviceTask<ReferencedPair> {
   }
 
   async forward(rows: readonly ReferencedPair[]): Promise<Metrics> {
-    const batches = packPairs(rows, this.options);
+    const batches = packPairs(rows, { tokenBudget: this.budgets.tokenBudget });
     return merged(
       batches.map((batch) => {
-        const forward = this.run(batch);
+        const forward = this.run(batch, { keepLogits: false });
         return this.finish(batch, forward, this.loss(batch, rows, forward.sums, 0));
       }),
     );
@@ -82,8 +84,8 @@ export class DpoTask implements DeviceTask<ReferencedPair> {
   /** Summed log-probabilities of both answers of every pair under the model as it is, for use as the reference. */
   async logProbs(pairs: readonly TokenPair[]): Promise<{ refChosen: number; refRejected: number }[]> {
     const result: { refChosen: number; refRejected: number }[] = new Array(pairs.length);
-    const reads = packPairs(pairs, this.options).map(async (batch) => {
-      const reading = this.run(batch).sums.readFloats();
+    const reads = packPairs(pairs, { tokenBudget: this.budgets.tokenBudget }).map(async (batch) => {
+      const reading = this.run(batch, { keepLogits: false }).sums.readFloats();
       this.arena.reset();
       const sums = await reading;
       const P = batch.items.length;
@@ -95,10 +97,11 @@ export class DpoTask implements DeviceTask<ReferencedPair> {
     return result;
   }
 
-  private run(batch: PackedBatch): Forward {
+  private run(batch: PackedBatch, options: { readonly keepLogits: boolean }): Forward {
     const { arena, model } = this;
     const { hidden, saved } = model.forward(arena, uploadInput(arena, batch));
-    const head = tokenLogProbs(arena, hidden, model.head.value, arena.from(batch.rows), arena.from(batch.labels));
+    const pairs = { rows: arena.from<"N">(batch.rows), labels: arena.from<"N">(batch.labels) };
+    const head = tokenLogProbs(arena, { hidden, weight: model.head.value, ...pairs }, options);
     const segments = arena.from<"N">(batch.sequences);
     const sums = segmentSum(arena, head.logProbs, segments, batch.numSequences).view<"S">([batch.numSequences]);
     return { saved, head, segments, sums };

@@ -1,22 +1,24 @@
 import type { TokenSequence } from "../data/encode.js";
-import { type PackedBatch, packSequences } from "../data/pack.js";
+import { type PackedBatch, type PackOptions, packSequences } from "../data/pack.js";
 import { fill } from "../kernels/fill.js";
 import { type TokenLogProbs, tokenLogProbs, tokenLogProbsBackward } from "../kernels/token_log_probs.js";
 import { uploadInput } from "../model/input.js";
 import type { Llama } from "../model/llama.js";
 import { Arena, type ArenaBytes } from "../tensor/arena.js";
 import { Metrics, merged, sumOf } from "./metrics.js";
-import type { DeviceTask, TaskOptions } from "./task.js";
+import { budgetsOf, type DeviceTask, type TaskOptions } from "./task.js";
 
 /** Supervised fine-tuning: the cross-entropy of the trainable tokens, each given those before it. */
 export class SftTask implements DeviceTask<TokenSequence> {
   private readonly arena: Arena;
+  private readonly budgets: Required<PackOptions>;
 
   constructor(
     private readonly model: Llama,
-    private readonly options: TaskOptions,
+    options: TaskOptions,
   ) {
     this.arena = new Arena(model.device, options.reserve);
+    this.budgets = budgetsOf(options, model.config.vocabSize);
   }
 
   get peak(): ArenaBytes {
@@ -33,12 +35,9 @@ export class SftTask implements DeviceTask<TokenSequence> {
 
   async forwardBackward(rows: readonly TokenSequence[], scale: number): Promise<Metrics> {
     return merged(
-      packSequences(rows, this.options).map((batch) => {
+      packSequences(rows, this.budgets).map((batch) => {
         const { arena, model } = this;
-        const { hidden, saved } = model.forward(arena, uploadInput(arena, batch));
-        const rowsTensor = arena.from<"N">(batch.rows);
-        const labels = arena.from<"N">(batch.labels);
-        const head = tokenLogProbs(arena, hidden, model.head.value, rowsTensor, labels);
+        const { saved, head } = this.run(batch, { keepLogits: batch.labels.length <= this.budgets.labelBudget });
 
         const dlogProbs = fill(arena.empty<"N">([batch.rows.length], "f32"), -scale);
         const dhidden = tokenLogProbsBackward(arena, dlogProbs, head.saved, model.head.grad);
@@ -50,14 +49,17 @@ export class SftTask implements DeviceTask<TokenSequence> {
 
   async forward(rows: readonly TokenSequence[]): Promise<Metrics> {
     return merged(
-      packSequences(rows, this.options).map((batch) => {
-        const { arena, model } = this;
-        const { hidden } = model.forward(arena, uploadInput(arena, batch));
-        const rowsTensor = arena.from<"N">(batch.rows);
-        const labels = arena.from<"N">(batch.labels);
-        return this.finish(batch, tokenLogProbs(arena, hidden, model.head.value, rowsTensor, labels));
+      packSequences(rows, { tokenBudget: this.budgets.tokenBudget }).map((batch) => {
+        return this.finish(batch, this.run(batch, { keepLogits: false }).head);
       }),
     );
+  }
+
+  private run(batch: PackedBatch, options: { readonly keepLogits: boolean }) {
+    const { arena, model } = this;
+    const { hidden, saved } = model.forward(arena, uploadInput(arena, batch));
+    const pairs = { rows: arena.from<"N">(batch.rows), labels: arena.from<"N">(batch.labels) };
+    return { saved, head: tokenLogProbs(arena, { hidden, weight: model.head.value, ...pairs }, options) };
   }
 
   /** Enqueues the reading of what the metrics need, then gives the activations' memory back. */

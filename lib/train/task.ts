@@ -1,3 +1,4 @@
+import { logitsStride } from "../kernels/token_log_probs.js";
 import type { ArenaBytes } from "../tensor/arena.js";
 import type { Metrics } from "./metrics.js";
 
@@ -10,6 +11,11 @@ export interface DeviceTask<Row> extends Task<Row>, Disposable {
 export interface TaskOptions {
   /** Most tokens that go through the model at once; it changes memory and speed, not the result. */
   readonly tokenBudget: number;
+  /**
+   * Most labels at once, whose logits wait for the backward pass; default as many as 128 MiB hold. A row that has more
+   * goes through alone, and its logits are computed twice.
+   */
+  readonly labelBudget?: number;
   /** Memory for activations to take in advance; default none. It grows where that is too little. */
   readonly reserve?: ArenaBytes;
 }
@@ -28,3 +34,13 @@ export interface Task<Row> {
   /** The metrics without the gradients. */
   forward(rows: readonly Row[]): Promise<Metrics>;
 }
+
+/** How many labels' logits fit into so many bytes: one at least. */
+export const labelsIn = (bytes: number, vocabSize: number): number =>
+  Math.max(1, Math.floor(bytes / (4 * logitsStride(vocabSize))));
+
+/** Both budgets, what is left out added. */
+export const budgetsOf = ({ tokenBudget, labelBudget }: TaskOptions, vocabSize: number) => ({
+  tokenBudget,
+  labelBudget: labelBudget ?? labelsIn(2 ** 27, vocabSize),
+});

@@ -133,14 +133,27 @@ WW_INLINE void pack_groups(const Operand<T>& from, int64_t lane, int64_t k, int6
   if constexpr (kFirst + kGroup < kWidth) pack_groups<T, kWidth, kFirst + kGroup>(from, lane, k, depth, to);
 }
 
+// The next kRowsAtOnce rows from depth k on that lie before depth `end`.
+template <class T>
+WW_INLINE void prefetch_rows(const Operand<T>& from, int64_t first_lane, int64_t last_lane, int64_t k, int64_t end) {
+  constexpr int64_t kLine = 64 / sizeof(T);
+  const int64_t last = min(last_lane, from.lanes);
+  for (int64_t row = k; row < min(k + kRowsAtOnce, end); ++row) {
+    const T* lanes = from.data + row * from.depth_stride;
+    for (int64_t lane = first_lane; lane < last; lane += kLine) __builtin_prefetch(lanes + lane);
+  }
+}
+
 // Panels [first, last) of depths [k, k + depth), kWidth lanes to a panel, `stride` words from one panel to the next.
 // Lanes that do not exist hold anything.
 template <class T, int64_t kWidth>
 void pack_panels(const Operand<T>& from, int64_t first, int64_t last, int64_t k, int64_t depth, float* to,
                  int64_t stride) {
-  // A row of neighbouring lanes is read for all panels before the next one: the rows may be pages apart.
+  // A row of neighbouring lanes is read for all panels before the next one. The rows may be pages apart, so that the
+  // processor does not guess the next ones: it is told.
   const int64_t step = from.depth_stride == 1 ? depth : kRowsAtOnce;
   for (int64_t done = 0; done < depth; done += step) {
+    if (from.depth_stride != 1) prefetch_rows(from, first * kWidth, last * kWidth, k + done + step, k + depth);
     for (int64_t panel = first; panel < last; ++panel) {
       float* words = to + (panel - first) * stride + done / kPerWord<T> * kWidth;
       pack_groups<T, kWidth>(from, panel * kWidth, k + done, min(step, depth - done), words);

@@ -11,8 +11,7 @@ constexpr int64_t kLogitsBytes = int64_t(128) << 20;
 constexpr int64_t kRowsPerTask = 4;
 constexpr int64_t kColumnsPerTask = 64;
 
-// The three products of a chunk of n pairs. Their logits become their gradients in place: z as f32, dz as T from the
-// same row starts on.
+// The three products of a chunk of n pairs. Rows of z and dz lie `stride` numbers apart.
 template <class T>
 struct Head {
   const T *hidden, *weight;
@@ -36,20 +35,15 @@ struct Head {
     });
   }
 
-  Product<T, float> logits(const T* x, int64_t n, float* z) const {
-    return {rows_as_lanes(x, n, C, C), rows_as_lanes(weight, V, C, C), C, z, V, false};
+  Product<T, float> logits(const T* x, int64_t n, float* z, int64_t stride) const {
+    return {rows_as_lanes(x, n, C, C), rows_as_lanes(weight, V, C, C), C, z, stride, false};
   }
-  Product<T, float> hidden_gradient(const float* z, int64_t n, float* dx) const {
-    const Operand<T> dz = rows_as_lanes(gradients(z), n, V, gradient_stride());
-    return {dz, columns_as_lanes(weight, C, V, C), V, dx, C, false};
+  Product<T, float> hidden_gradient(const T* dz, int64_t stride, int64_t n, float* dx) const {
+    return {rows_as_lanes(dz, n, V, stride), columns_as_lanes(weight, C, V, C), V, dx, C, false};
   }
-  Product<T, float> weight_gradient(const float* z, const T* x, int64_t n, float* dweight) const {
-    const Operand<T> dz = columns_as_lanes(gradients(z), V, n, gradient_stride());
-    return {dz, columns_as_lanes(x, C, n, C), n, dweight, C, true};
+  Product<T, float> weight_gradient(const T* dz, int64_t stride, const T* x, int64_t n, float* dweight) const {
+    return {columns_as_lanes(dz, V, n, stride), columns_as_lanes(x, C, n, C), n, dweight, C, true};
   }
-
-  int64_t gradient_stride() const { return V * int64_t(sizeof(float) / sizeof(T)); }
-  static const T* gradients(const float* z) { return reinterpret_cast<const T*>(z); }
 
   // Of the products, for a chunk of any of the two sizes that occur.
   int64_t product_bytes(int threads, bool backward) const {
@@ -58,10 +52,10 @@ struct Head {
       const auto add = [&](const Product<T, float>& p) {
         bytes = max(bytes, Gemm<T, float>(p, threads).shared_bytes());
       };
-      add(logits(hidden, n, nullptr));
+      add(logits(hidden, n, nullptr, V));
       if (!backward) continue;
-      add(hidden_gradient(nullptr, n, nullptr));
-      add(weight_gradient(nullptr, hidden, n, nullptr));
+      add(hidden_gradient(nullptr, V, n, nullptr));
+      add(weight_gradient(nullptr, V, hidden, n, nullptr));
     }
     return bytes;
   }
@@ -109,9 +103,9 @@ RowResult softmax_row(const float* z, int64_t V, int64_t label) {
           top + sum(distance) / static_cast<float>(V)};
 }
 
+// dz may begin where z does: what is written lies never before what is still to be read.
 template <class T>
-void gradient_row(float* z, int64_t V, int64_t label, float lse, float dlog_prob) {
-  T* dz = reinterpret_cast<T*>(z);
+void gradient_row(const float* z, T* dz, int64_t V, int64_t label, float lse, float dlog_prob) {
   const float log_prob = z[label] - lse;
   for_each_vector(V, [=](int64_t v, int64_t n) { store(dz + v, exp(load(z + v, n) - lse) * -dlog_prob, n); });
   dz[label] = T(dlog_prob * -__builtin_expm1f(log_prob));
@@ -146,19 +140,23 @@ template <class T>
 void forward(const TokenLogProbsForward& a, Workers& workers) {
   const Head<T> head(a.hidden, a.weight, a.rows);
   const int64_t rows = head.chunk_rows(), C = head.C, V = head.V;
-  const Pieces<3> pieces({rows * C * int64_t(sizeof(T)), rows * V * 4, head.product_bytes(workers.threads(), false)});
+  const bool keeps = a.logits.dims[0] > 0;
+  const int64_t stride = keeps ? a.logits.dims[1] : V;
+  const Pieces<3> pieces(
+      {rows * C * int64_t(sizeof(T)), keeps ? 0 : rows * V * 4, head.product_bytes(workers.threads(), false)});
   char* memory = static_cast<char*>(workers.shared_scratch(pieces.total));
   T* x = reinterpret_cast<T*>(memory + pieces.begins[0]);
-  float* z = reinterpret_cast<float*>(memory + pieces.begins[1]);
+  float* chunk_logits = reinterpret_cast<float*>(memory + pieces.begins[1]);
 
   for (int64_t i = 0; i < head.chunks; ++i) {
     const Share chunk(head.N, i, head.chunks);
     const int64_t n = chunk.last - chunk.first;
+    float* z = keeps ? a.logits.as<float>() + chunk.first * stride : chunk_logits;
     head.gather(chunk, x, workers);
-    run(head.logits(x, n, z), workers, memory + pieces.begins[2]);
+    run(head.logits(x, n, z, stride), workers, memory + pieces.begins[2]);
     for_each_row(workers, n, kRowsPerTask, [&](int64_t r, int) {
       const int64_t pair = chunk.first + r;
-      const RowResult result = softmax_row(z + r * V, V, a.labels.as<int32_t>()[pair]);
+      const RowResult result = softmax_row(z + r * stride, V, a.labels.as<int32_t>()[pair]);
       a.log_probs.as<float>()[pair] = result.log_prob;
       a.lse.as<float>()[pair] = result.lse;
       a.entropy.as<float>()[pair] = result.entropy;
@@ -173,11 +171,14 @@ void backward(const TokenLogProbsBackward& a, Workers& workers) {
   const Head<T> head(a.hidden, a.weight, a.rows);
   const int64_t rows = head.chunk_rows(), C = head.C, V = head.V, size = a.dhidden.size();
   constexpr bool kSumsElsewhere = sizeof(T) < sizeof(float);  // a row's gradients are summed before they are rounded
-  const Pieces<5> pieces({rows * C * int64_t(sizeof(T)), rows * V * 4, rows * C * 4, kSumsElsewhere ? size * 4 : 0,
-                          head.product_bytes(workers.threads(), true)});
+  const bool kept = a.logits.dims[0] > 0;
+  // Logits that are computed here become their gradients in place.
+  const int64_t z_stride = kept ? a.logits.dims[1] : V, dz_stride = kept ? V : V * int64_t(sizeof(float) / sizeof(T));
+  const Pieces<5> pieces({rows * C * int64_t(sizeof(T)), rows * dz_stride * int64_t(sizeof(T)), rows * C * 4,
+                          kSumsElsewhere ? size * 4 : 0, head.product_bytes(workers.threads(), true)});
   char* memory = static_cast<char*>(workers.shared_scratch(pieces.total));
   T* x = reinterpret_cast<T*>(memory + pieces.begins[0]);
-  float* z = reinterpret_cast<float*>(memory + pieces.begins[1]);
+  T* dz = reinterpret_cast<T*>(memory + pieces.begins[1]);
   float* dx = reinterpret_cast<float*>(memory + pieces.begins[2]);
   float* dhidden = kSumsElsewhere ? reinterpret_cast<float*>(memory + pieces.begins[3]) : a.dhidden.as<float>();
   void* products = memory + pieces.begins[4];
@@ -186,16 +187,17 @@ void backward(const TokenLogProbsBackward& a, Workers& workers) {
   for (int64_t i = 0; i < head.chunks; ++i) {
     const Share chunk(head.N, i, head.chunks);
     const int64_t n = chunk.last - chunk.first;
+    float* z = kept ? a.logits.as<float>() + chunk.first * z_stride : reinterpret_cast<float*>(dz);
     head.gather(chunk, x, workers);
-    run(head.logits(x, n, z), workers, products);
+    if (!kept) run(head.logits(x, n, z, z_stride), workers, products);
     for_each_row(workers, n, kRowsPerTask, [&](int64_t r, int) {
       const int64_t pair = chunk.first + r;
-      gradient_row<T>(z + r * V, V, a.labels.as<int32_t>()[pair], a.lse.as<float>()[pair],
-                      a.dlog_probs.as<float>()[pair]);
+      gradient_row(z + r * z_stride, dz + r * dz_stride, V, a.labels.as<int32_t>()[pair], a.lse.as<float>()[pair],
+                   a.dlog_probs.as<float>()[pair]);
     });
-    run(head.hidden_gradient(z, n, dx), workers, products);
+    run(head.hidden_gradient(dz, dz_stride, n, dx), workers, products);
     scatter_add(dx, head.rows + chunk.first, n, C, dhidden, workers);
-    run(head.weight_gradient(z, x, n, a.dweight.as<float>()), workers, products);
+    run(head.weight_gradient(dz, dz_stride, x, n, a.dweight.as<float>()), workers, products);
   }
   if constexpr (kSumsElsewhere) {
     for_each_row(workers, a.dhidden.dims[0], 64, [&](int64_t t, int) {

@@ -122,21 +122,23 @@ struct RowSums {
 };
 
 // Of kCount packs, of which pack i begins with element first[i].
-template <int kCount>
-__device__ __forceinline__ void add_packs(RowSums& sums, const Pack<float, 4> (&packs)[kCount], int first, int step,
+template <int kCount, int kSize>
+__device__ __forceinline__ void add_packs(RowSums& sums, const Pack<float, kSize> (&packs)[kCount], int first, int step,
                                           int label) {
   float largest = kLowest;
 #pragma unroll
   for (int i = 0; i < kCount; ++i) {
-    const Pack<float, 4>& z = packs[i];
-    const float top = fmaxf(fmaxf(z[0], z[1]), fmaxf(z[2], z[3]));
+    const Pack<float, kSize>& z = packs[i];
+    float top = z[0];
+#pragma unroll
+    for (int j = 1; j < kSize; ++j) top = fmaxf(top, z[j]);
     largest = fmaxf(largest, top);
     const int v = first + i * step;
-    if (v + 4 <= label) {
+    if (v + kSize <= label) {
       sums.before = fmaxf(sums.before, top);
     } else if (v < label) {
 #pragma unroll
-      for (int j = 0; j < 3; ++j) {
+      for (int j = 0; j < kSize - 1; ++j) {
         if (v + j < label) sums.before = fmaxf(sums.before, z[j]);
       }
     }
@@ -145,7 +147,7 @@ __device__ __forceinline__ void add_packs(RowSums& sums, const Pack<float, 4> (&
 #pragma unroll
   for (int i = 0; i < kCount; ++i) {
 #pragma unroll
-    for (int j = 0; j < 4; ++j) sums.add(packs[i][j]);
+    for (int j = 0; j < kSize; ++j) sums.add(packs[i][j]);
   }
 }
 
@@ -154,21 +156,22 @@ struct RowResults {
 };
 
 // One block for each row of logits, which it reads once.
+template <int kSize>
 __global__ void __launch_bounds__(kThreads)
     softmax_kernel(const float* z_chunk, int64_t stride, const int32_t* labels, int V, RowResults results) {
   const float* z = z_chunk + blockIdx.x * stride;
   const int label = clamped(labels[blockIdx.x], V);
-  constexpr int kStep = 4 * kThreads;
+  constexpr int kStep = kSize * kThreads;
   RowSums sums;
-  int v = 4 * threadIdx.x;
-  for (; v + (kPacksInFlight - 1) * kStep + 4 <= V; v += kPacksInFlight * kStep) {
-    Pack<float, 4> packs[kPacksInFlight];
+  int v = kSize * threadIdx.x;
+  for (; v + (kPacksInFlight - 1) * kStep + kSize <= V; v += kPacksInFlight * kStep) {
+    Pack<float, kSize> packs[kPacksInFlight];
 #pragma unroll
-    for (int i = 0; i < kPacksInFlight; ++i) packs[i] = load<4>(z + v + i * kStep);
+    for (int i = 0; i < kPacksInFlight; ++i) packs[i] = load<kSize>(z + v + i * kStep);
     add_packs(sums, packs, v, kStep, label);
   }
-  for (; v + 4 <= V; v += kStep) {
-    const Pack<float, 4> packs[1] = {load<4>(z + v)};
+  for (; v + kSize <= V; v += kStep) {
+    const Pack<float, kSize> packs[1] = {load<kSize>(z + v)};
     add_packs(sums, packs, v, kStep, label);
   }
   for (; v < V; ++v) {  // only one thread's pack is cut by the end of the row
@@ -204,15 +207,15 @@ __global__ void __launch_bounds__(kThreads)
   results.mean_logit[n] = sums.sum / static_cast<float>(V);
 }
 
-// dz[v] = dlog_prob ((v = label) - exp(z[v] - lse)). One block for each row.
-template <class T>
+// dz[v] = dlog_prob ((v = label) - exp(z[v] - lse)). One block for each row. kLogits: read at a time.
+template <class T, int kLogits>
 __global__ void __launch_bounds__(kThreads)
-    gradient_kernel(const float* z_chunk, int64_t stride, const int32_t* labels, const float* lses,
-                    const float* dlog_probs, T* dz_chunk, int V) {
+    gradient_kernel(const float* z_chunk, int64_t z_stride, const int32_t* labels, const float* lses,
+                    const float* dlog_probs, T* dz_chunk, int64_t dz_stride, int V) {
   constexpr int kSize = 16 / sizeof(T);
   const int n = blockIdx.x, label = clamped(labels[n], V);
-  const float* z = z_chunk + n * stride;
-  T* dz = dz_chunk + n * stride;
+  const float* z = z_chunk + n * z_stride;
+  T* dz = dz_chunk + n * dz_stride;
   const float lse = lses[n], dlog_prob = dlog_probs[n];
   if (dlog_prob == 0.0f) {
     const Pack<T, kSize> zeros{};
@@ -224,10 +227,10 @@ __global__ void __launch_bounds__(kThreads)
   for (int v = kSize * threadIdx.x; v < V; v += kSize * kThreads) {
     Pack<T, kSize> gradient;
 #pragma unroll
-    for (int i = 0; i < kSize; i += 4) {
-      const Pack<float, 4> logits = load<4>(z + v + i);
+    for (int i = 0; i < kSize; i += kLogits) {
+      const Pack<float, kLogits> logits = load<kLogits>(z + v + i);
 #pragma unroll
-      for (int j = 0; j < 4; ++j) gradient[i + j] = T(-dlog_prob * __expf(logits[j] - lse));
+      for (int j = 0; j < kLogits; ++j) gradient[i + j] = T(-dlog_prob * __expf(logits[j] - lse));
     }
     if (v <= label && label < v + kSize) {
       const T of_label(-dlog_prob * expm1f(z[label] - lse));
@@ -290,7 +293,7 @@ struct Head {
   const T *hidden, *weight;
   const int32_t *rows, *labels;
   int64_t tokens, C, V, N;
-  int64_t stride;  // of logits: rows begin on 32 bytes
+  int64_t stride;  // of logits and gradients that are not kept: rows begin on 16 bytes at least
 
   template <class Args>
   Head(const Args& a, CudaStream& stream)
@@ -321,8 +324,8 @@ struct Head {
     });
   }
 
-  void logits(const T* x, int64_t count, float* z) const {
-    matmul(kernel, {count, V, C, kType, {x, C}, {weight, C, true}, DType::f32, z, stride}, stream);
+  void logits(const T* x, int64_t count, float* z, int64_t z_stride) const {
+    matmul(kernel, {count, V, C, kType, {x, C}, {weight, C, true}, DType::f32, z, z_stride}, stream);
   }
   void hidden_gradient(const T* dz, int64_t count, float* dx) const {
     matmul(kernel, {count, C, V, kType, {dz, stride}, {weight, C}, DType::f32, dx, C}, stream);
@@ -338,24 +341,28 @@ void forward(const TokenLogProbsForward& a, CudaStream& stream) {
   const int64_t N = head.N, C = head.C;
   const int64_t panel_rows = piece_rows(N, whole_tiles(kGatheredBytes / (C * int64_t(sizeof(T)))));
   const int64_t chunk_rows = piece_rows(panel_rows, head.most_chunk(kForwardLogitsBytes));
+  const bool keeps = a.logits.dims[0] > 0;
+  const int64_t stride = keeps ? a.logits.dims[1] : head.stride;
   Layout layout;
   const int64_t x_at = layout.add(std::min(panel_rows, N) * C * int64_t(sizeof(T)));
-  const int64_t z_at = layout.add(std::min(chunk_rows, N) * head.stride * int64_t(sizeof(float)));
+  const int64_t z_at = layout.add(keeps ? 0 : std::min(chunk_rows, N) * stride * int64_t(sizeof(float)));
   char* const memory = static_cast<char*>(stream.scratch(layout.bytes()));
   T* const x = reinterpret_cast<T*>(memory + x_at);
-  float* const z = reinterpret_cast<float*>(memory + z_at);
 
   for (int64_t panel = 0; panel < N; panel += panel_rows) {
     const int64_t panel_end = std::min(panel + panel_rows, N);
     head.gather(panel, panel_end - panel, x);
     for (int64_t first = panel; first < panel_end; first += chunk_rows) {
       const int64_t count = std::min(chunk_rows, panel_end - first);
-      head.logits(x + (first - panel) * C, count, z);
+      float* const z = keeps ? a.logits.as<float>() + first * stride : reinterpret_cast<float*>(memory + z_at);
+      head.logits(x + (first - panel) * C, count, z, stride);
       const RowResults results{a.log_probs.as<float>() + first, a.lse.as<float>() + first,
                                a.entropy.as<float>() + first, a.correct.as<float>() + first,
                                a.mean_logit.as<float>() + first};
-      launch_kernel(a.kName, softmax_kernel, {dim3(static_cast<unsigned>(count)), kThreads}, stream, z, head.stride,
-                    head.labels + first, static_cast<int>(head.V), results);
+      dispatch_width<float>(stride, {z}, [&]<int kSize>() {
+        launch_kernel(a.kName, softmax_kernel<kSize>, {dim3(static_cast<unsigned>(count)), kThreads}, stream, z, stride,
+                      head.labels + first, static_cast<int>(head.V), results);
+      });
     }
   }
 }
@@ -372,15 +379,16 @@ void backward(const TokenLogProbsBackward& a, CudaStream& stream) {
   // The gradients of a token in several panels are summed before they are rounded.
   const bool sums_elsewhere = sizeof(T) < sizeof(float) && N > panel_rows;
   const int64_t rows = std::min(panel_rows, N);
+  const bool kept = a.logits.dims[0] > 0;
+  const int64_t z_stride = kept ? a.logits.dims[1] : head.stride;
   Layout layout;
   const int64_t x_at = layout.add(rows * C * int64_t(sizeof(T)));
-  const int64_t z_at = layout.add(std::min(chunk_rows, N) * head.stride * int64_t(sizeof(float)));
+  const int64_t z_at = layout.add(kept ? 0 : std::min(chunk_rows, N) * z_stride * int64_t(sizeof(float)));
   const int64_t dz_at = layout.add(rows * row_bytes);
   const int64_t dx_at = layout.add(rows * C * int64_t(sizeof(float)));
   const int64_t sums_at = layout.add(sums_elsewhere ? size * int64_t(sizeof(float)) : 0);
   char* const memory = static_cast<char*>(stream.scratch(layout.bytes()));
   T* const x = reinterpret_cast<T*>(memory + x_at);
-  float* const z = reinterpret_cast<float*>(memory + z_at);
   T* const dz = reinterpret_cast<T*>(memory + dz_at);
   float* const dx = reinterpret_cast<float*>(memory + dx_at);
   Tensor sums{memory + sums_at, DType::f32, DeviceKind::cuda, 1, {size}};
@@ -391,10 +399,13 @@ void backward(const TokenLogProbsBackward& a, CudaStream& stream) {
     head.gather(panel, panel_count, x);
     for (int64_t first = panel; first < panel_end; first += chunk_rows) {
       const int64_t count = std::min(chunk_rows, panel_end - first);
-      head.logits(x + (first - panel) * C, count, z);
-      launch_kernel(a.kName, gradient_kernel<T>, {dim3(static_cast<unsigned>(count)), kThreads}, stream, z, head.stride,
-                    head.labels + first, a.lse.as<float>() + first, a.dlog_probs.as<float>() + first,
-                    dz + (first - panel) * head.stride, static_cast<int>(head.V));
+      float* const z = kept ? a.logits.as<float>() + first * z_stride : reinterpret_cast<float*>(memory + z_at);
+      if (!kept) head.logits(x + (first - panel) * C, count, z, z_stride);
+      dispatch_width<float>(z_stride, {z}, [&]<int kSize>() {
+        launch_kernel(a.kName, gradient_kernel<T, kSize>, {dim3(static_cast<unsigned>(count)), kThreads}, stream, z,
+                      z_stride, head.labels + first, a.lse.as<float>() + first, a.dlog_probs.as<float>() + first,
+                      dz + (first - panel) * head.stride, head.stride, static_cast<int>(head.V));
+      });
     }
     head.hidden_gradient(dz, panel_count, dx);
     const auto scatter = [&]<class To>(To* dhidden) {

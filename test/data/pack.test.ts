@@ -109,13 +109,16 @@ const expectedOf = (tokens: number[], trainable: (i: number) => boolean) =>
       : [],
   );
 
+const anyBudget = (max: number) => fc.integer({ min: 1, max });
+
 test("every label of every row is there once, and sees just what is before it in its row", () => {
   fc.assert(
-    fc.property(fc.array(anyRow, { maxLength: 12 }), fc.integer({ min: 1, max: 30 }), (rows, tokenBudget) => {
-      const batches = packSequences(rows, { tokenBudget });
+    fc.property(fc.array(anyRow, { maxLength: 12 }), anyBudget(30), anyBudget(20), (rows, tokenBudget, labelBudget) => {
+      const batches = packSequences(rows, { tokenBudget, labelBudget });
       expect(batches.flatMap(({ items }) => [...items]).sort((a, b) => a - b)).toEqual(rows.map((_, i) => i));
       for (const batch of batches) {
         expect(batch.tokens.length <= tokenBudget || batch.items.length === 1).toBe(true);
+        expect(batch.labels.length <= labelBudget || batch.items.length === 1).toBe(true);
         const found = contexts(batch);
         expect(found.map(({ sequence }) => sequence)).toEqual([...batch.sequences].sort((a, b) => a - b));
         batch.items.forEach((item, r) => {
@@ -130,24 +133,31 @@ test("every label of every row is there once, and sees just what is before it in
 
 test("every answer's label is there once, and sees its prompt and what is before it in its answer", () => {
   fc.assert(
-    fc.property(fc.array(anyPair, { maxLength: 8 }), fc.integer({ min: 1, max: 50 }), (pairs, tokenBudget) => {
-      const batches = packPairs(pairs, { tokenBudget });
-      expect(batches.flatMap(({ items }) => [...items]).sort((a, b) => a - b)).toEqual(pairs.map((_, i) => i));
-      for (const batch of batches) {
-        const found = contexts(batch);
-        expect([...batch.sequences]).toEqual([...batch.sequences].sort((a, b) => a - b));
-        batch.items.forEach((item, p) => {
-          const { prompt, chosen, rejected } = pairs[item]!;
-          for (const [sequence, answer] of [
-            [p, chosen],
-            [batch.items.length + p, rejected],
-          ] as const) {
-            const own = found.filter((each) => each.sequence === sequence).map(({ sequence: _, ...rest }) => rest);
-            expect(own).toEqual(expectedOf([...prompt, ...answer], (i) => i >= prompt.length));
-          }
-        });
-      }
-    }),
+    fc.property(
+      fc.array(anyPair, { maxLength: 8 }),
+      anyBudget(50),
+      anyBudget(30),
+      (pairs, tokenBudget, labelBudget) => {
+        const batches = packPairs(pairs, { tokenBudget, labelBudget });
+        expect(batches.flatMap(({ items }) => [...items]).sort((a, b) => a - b)).toEqual(pairs.map((_, i) => i));
+        for (const batch of batches) {
+          expect(batch.tokens.length <= tokenBudget || batch.items.length === 1).toBe(true);
+          expect(batch.labels.length <= labelBudget || batch.items.length === 1).toBe(true);
+          const found = contexts(batch);
+          expect([...batch.sequences]).toEqual([...batch.sequences].sort((a, b) => a - b));
+          batch.items.forEach((item, p) => {
+            const { prompt, chosen, rejected } = pairs[item]!;
+            for (const [sequence, answer] of [
+              [p, chosen],
+              [batch.items.length + p, rejected],
+            ] as const) {
+              const own = found.filter((each) => each.sequence === sequence).map(({ sequence: _, ...rest }) => rest);
+              expect(own).toEqual(expectedOf([...prompt, ...answer], (i) => i >= prompt.length));
+            }
+          });
+        }
+      },
+    ),
   );
 });
 

@@ -35,7 +35,10 @@ export interface Conformance<I extends string, A extends string, S extends strin
   readonly scalars?: Scalars<NoInfer<S>> | ((axes: Axes<NoInfer<A>>) => Scalars<NoInfer<S>>);
   readonly inputs?: Readonly<Record<string, Fill<NoInfer<A>>>>;
   /** What to compare, where it is not the outputs one by one: values of several that are one number. */
-  readonly observe?: (outcome: Readonly<Record<string, Outcome>>) => Readonly<Record<string, Outcome>>;
+  readonly observe?: (
+    outcome: Readonly<Record<string, Outcome>>,
+    axes: Axes<NoInfer<A>>,
+  ) => Readonly<Record<string, Outcome>>;
   /** Matrices between input and output are rounded to bf16 when t = bf16: f32 results are then as coarse as bf16 ones. */
   readonly roundsInside?: boolean;
 }
@@ -112,7 +115,7 @@ async function check(
 ): Promise<void> {
   const outcome = await launch(backend, 1, kernel, run);
   const roles = new Map(tensorsOf(kernel).map(({ name, role }) => [name, role]));
-  for (const [name, { dtype, values }] of Object.entries(observe(outcome))) {
+  for (const [name, { dtype, values }] of Object.entries(observe(outcome, run.axes))) {
     if (roles.get(name) === "in") continue;
     const expected = run.expected[name];
     if (!expected) throw new Error(`the reference of ${kernel} does not return ${name}`);

@@ -1,19 +1,19 @@
 import { describe, expect, test } from "vitest";
 
 import { Random } from "../../lib/base/random.js";
-import { tokenLogProbs, tokenLogProbsBackward } from "../../lib/kernels/token_log_probs.js";
+import { logitsStride, tokenLogProbs, tokenLogProbsBackward } from "../../lib/kernels/token_log_probs.js";
 import { Arena } from "../../lib/tensor/arena.js";
 import { Device } from "../../lib/tensor/device.js";
 import * as reference from "../reference/token_log_probs.js";
 import { type Axes, conformance, type Fill } from "./conformance.js";
 import { gradcheck } from "./gradcheck.js";
-import { backends, launch } from "./launch.js";
+import { backends, launch, type Outcome } from "./launch.js";
 
-type HeadAxis = "T" | "C" | "V" | "N";
+type HeadAxis = "T" | "C" | "V" | "N" | "L" | "S";
 
 // One of each; rows that repeat and one past a tile; no pair at all; pairs of more than one chunk; sums over the vocabulary
 // longer than a block; fewer tokens in the vocabulary than a vector has lanes.
-const axes = [
+const sizes = [
   { T: 1, C: 1, V: 1, N: 1 },
   { T: 9, C: 33, V: 67, N: 13 },
   { T: 5, C: 7, V: 11, N: 0 },
@@ -24,28 +24,48 @@ const axes = [
 // For CUDA: a vocabulary that a block reads in several rounds, and pairs of more than one panel.
 const wide = { T: 2, C: 2, V: 10503, N: 3 };
 const long = { T: 900, C: 3, V: 9, N: 2100 };
+
+type Sizes = Axes<Exclude<HeadAxis, "L" | "S">>;
+const alone = (size: Sizes): Axes<HeadAxis> => ({ ...size, L: 0, S: 0 });
+const keeping = (size: Sizes): Axes<HeadAxis> => ({ ...size, L: size.N, S: logitsStride(size.V) });
 const rows: Fill<HeadAxis> = ({ T, N }, random) => Int32Array.from({ length: N }, () => random.below(T));
 const labels: Fill<HeadAxis> = ({ V, N }, random) => Int32Array.from({ length: N }, () => random.below(V));
 // About what it is for logits of this variance, so that no token has a probability far above 1.
 const lse: Fill<HeadAxis> = ({ C, V, N }, random) =>
   Float64Array.from({ length: N }, () => Math.log(V) + C / 18 + random.next());
 
-conformance("token_log_probs_forward", { reference: reference.tokenLogProbsForward, axes, inputs: { rows, labels } });
+// What lies behind a row of logits says nothing.
+const observe = (outcome: Readonly<Record<string, Outcome>>, { V, S }: Axes<HeadAxis>) => {
+  const isLogit = (_: number, i: number) => i % S < V;
+  const { dtype, values, bits } = outcome.logits!;
+  return { ...outcome, logits: { dtype, values: values.filter(isLogit), bits: bits.filter(isLogit) } };
+};
+
+conformance("token_log_probs_forward", {
+  reference: reference.tokenLogProbsForward,
+  axes: [...sizes.map(alone), ...sizes.map(keeping)],
+  inputs: { rows, labels },
+  observe,
+});
 conformance("token_log_probs_backward", {
   reference: reference.tokenLogProbsBackward,
-  axes: [...axes, wide, long],
+  axes: [...[...sizes, wide, long].map(alone), ...[...sizes, wide, long].map(keeping)],
   inputs: { rows, labels, lse },
   roundsInside: true,
 });
 
+const none = { logits: new Float64Array(0) };
 const picks = { rows: Float64Array.of(2, 0, 2, 1), labels: Float64Array.of(4, 0, 1, 3) };
 gradcheck("token_log_probs", {
-  axes: { T: 4, C: 3, V: 5, N: 4 },
+  axes: alone({ T: 4, C: 3, V: 5, N: 4 }),
   inputs: { hidden: "T,C", weight: "V,C" },
   forward: (inputs, axes) => reference.tokenLogProbsForward({ ...inputs, ...picks }, axes).log_probs,
   backward: (dlog_probs, inputs, axes) => {
     const { lse } = reference.tokenLogProbsForward({ ...inputs, ...picks }, axes);
-    const { dhidden, dweight } = reference.tokenLogProbsBackward({ ...inputs, ...picks, lse, dlog_probs }, axes);
+    const { dhidden, dweight } = reference.tokenLogProbsBackward(
+      { ...inputs, ...picks, ...none, lse, dlog_probs },
+      axes,
+    );
     return { hidden: dhidden, weight: dweight };
   },
 });
@@ -60,7 +80,7 @@ describe.each(backends)("$name", (backend) => {
 
   test("token_log_probs_forward says who is first among equals", async () => {
     // Tokens 2 and 20 share the largest logit of row 0; in row 1 all are equal.
-    const axes: Axes<HeadAxis> = { T: 2, C: 1, V: 21, N: 5 };
+    const axes = alone({ T: 2, C: 1, V: 21, N: 5 });
     const weight = new Float64Array(21).fill(-1);
     weight[2] = weight[20] = 3;
     const values = {
@@ -81,15 +101,15 @@ describe.each(backends)("$name", (backend) => {
       rows: Float64Array.of(0, 1, 1),
       labels: Float64Array.of(10502, 4000, 9001),
     };
-    const outcome = await launch(backend, 1, "token_log_probs_forward", { axes: wide, ...f32, values });
-    const expected = reference.tokenLogProbsForward(values, wide);
-    for (const [name, results] of Object.entries(expected)) {
+    const outcome = await launch(backend, 1, "token_log_probs_forward", { axes: alone(wide), ...f32, values });
+    const expected = reference.tokenLogProbsForward(values, alone(wide));
+    for (const [name, results] of Object.entries(expected).filter(([name]) => name !== "logits")) {
       for (let n = 0; n < N; n++) expect(outcome[name]!.values[n], `${name}[${n}]`).toBeCloseTo(results[n]!, 4);
     }
   });
 
   test("token_log_probs keeps its digits for logits of +-1e4", async () => {
-    const axes: Axes<HeadAxis> = { T: 3, C: 1, V: 19, N: 4 };
+    const axes = alone({ T: 3, C: 1, V: 19, N: 4 });
     const weight = new Float64Array(19).fill(-1e4);
     weight[0] = 1e4;
     weight[18] = 1e4;
@@ -113,7 +133,7 @@ describe.each(backends)("$name", (backend) => {
       expect(correct!.values[n]).toBe(expected.correct[n]);
     }
 
-    const gradient = { ...values, lse: lse!.values, dlog_probs: Float64Array.of(1, 1, 1, 1) };
+    const gradient = { ...values, ...none, lse: lse!.values, dlog_probs: Float64Array.of(1, 1, 1, 1) };
     const { dhidden, dweight } = await launch(backend, 1, "token_log_probs_backward", {
       axes,
       ...f32,
@@ -135,7 +155,7 @@ describe.each(backends)("$name", (backend) => {
       };
       const run = (rows: Float64Array, labels: Float64Array) =>
         launch(backend, 2, "token_log_probs_forward", {
-          axes: { T, C, V, N: rows.length },
+          axes: alone({ T, C, V, N: rows.length }),
           ...f32,
           values: { hidden, weight, rows, labels },
         });
@@ -169,10 +189,11 @@ test.each([
     using arena = new Arena(device);
     const inputs = setUp(arena);
     if (direction === "forward") {
-      tokenLogProbs(arena, inputs.hidden, inputs.weight, inputs.rows, inputs.labels);
+      tokenLogProbs(arena, inputs, { keepLogits: false });
     } else {
       const perPair = arena.from<"N">(new Float32Array(2));
-      tokenLogProbsBackward(arena, perPair, { ...inputs, lse: perPair }, arena.from(new Float32Array(10), [5, 2]));
+      const saved = { ...inputs, lse: perPair, logits: arena.empty<"L,S">([0, 8], "f32") };
+      tokenLogProbsBackward(arena, perPair, saved, arena.from(new Float32Array(10), [5, 2]));
     }
     await expect(device.sync()).rejects.toMatchObject({ code: "ERR_VALUE", message: expect.stringMatching(message) });
   }

@@ -26,19 +26,22 @@ const pairOf = (prompt: number, chosen: number, rejected: number): ReferencedPai
 const prepared = {
   longest: 700,
   task: (model: Llama, options) => new DpoTask(model, { ...options, beta: 0.1, labelSmoothing: 0 }),
-  widestRow: (tokens) => pairOf(1, Math.ceil((tokens - 1) / 2), Math.floor((tokens - 1) / 2)),
+  widestRow: (tokens, labels) => {
+    const prompt = Math.max(1, tokens - labels);
+    return pairOf(prompt, Math.ceil((tokens - prompt) / 2), Math.floor((tokens - prompt) / 2));
+  },
 } as Pick<Prepared<ReferencedPair>, "longest" | "task" | "widestRow"> as Prepared<ReferencedPair>;
 
 /** A GPU of which only the memory is asked. */
 const gpuWith = (free: number) => ({ kind: "cuda", description: "cuda:0", memory: { free, total: free } }) as Device;
 
 test("what is planned is what a step takes", async () => {
-  const { reserve } = await fitMemory(gpuWith(2 ** 40), recipe, settings, prepared, precision);
+  const { reserve, labelBudget } = await fitMemory(gpuWith(2 ** 40), recipe, settings, prepared, precision);
   using device = Device.cpu();
   using model = new Llama(device, config, { dtype: "bf16", trainable: true });
   initialise(model, 1);
-  using task = prepared.task(model, { tokenBudget: 5600 });
-  await task.forwardBackward([prepared.widestRow(8 * 700)], 1);
+  using task = prepared.task(model, { tokenBudget: 5600, labelBudget: labelBudget! });
+  await task.forwardBackward([prepared.widestRow(8 * 700, labelBudget!)], 1);
   expect(task.peak).toEqual(reserve);
   await task.forwardBackward([pairOf(100, 1000, 900), pairOf(900, 1100, 1200)], 1);
   expect(task.peak).toEqual(reserve);
