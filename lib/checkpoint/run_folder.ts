@@ -18,6 +18,8 @@ export interface Checkpoint {
 }
 
 export const RUN_FILE = "run.json";
+/** What tells of a run when it has ended. */
+const RESULTS = ["log.jsonl", "report.md", "summary.json"];
 
 export const checkpointName = (step: number): string => `checkpoint-${step}`;
 
@@ -32,7 +34,7 @@ export function hashRun(identity: RunIdentity): string {
 
 /**
  * Takes `outputDir` for a run: makes it and writes `run.json`, or finds that it is this run's already. Refuses what
- * `checkRunFolder` refuses; with `overwrite` another run's folder is taken over, and the checkpoints in it are deleted.
+ * `checkRunFolder` refuses; with `overwrite` another run's folder is taken over, and its checkpoints and results are deleted.
  * Returns whether the folder already was this run's.
  */
 export async function claimRunFolder(
@@ -42,7 +44,10 @@ export async function claimRunFolder(
 ): Promise<boolean> {
   if (await checkRunFolder(outputDir, identity, options)) return true;
   await makeFolder(outputDir);
-  if (options.overwrite === true) await deleteCheckpoints(outputDir);
+  if (options.overwrite === true) {
+    await deleteCheckpoints(outputDir);
+    for (const name of RESULTS) await rm(join(outputDir, name), { force: true });
+  }
   await writeFileAtomic(join(outputDir, RUN_FILE), `${JSON.stringify(identity, null, 2)}\n`);
   return false;
 }

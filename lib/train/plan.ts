@@ -1,3 +1,5 @@
+import { ConfigError } from "../base/errors.js";
+
 export interface PlanOptions {
   readonly numRows: number;
   readonly batchSize: number;
@@ -20,6 +22,7 @@ export interface Plan {
 
 export function planSteps(options: PlanOptions): Plan {
   const { numRows, batchSize, accumulation, epochs, maxSteps } = options;
+  if (!(numRows > 0)) throw new ConfigError("rows", "there are none, expected at least one to train on");
   const microBatchesPerEpoch = Math.ceil(numRows / batchSize);
   const stepsPerEpoch = Math.ceil(microBatchesPerEpoch / accumulation);
   const totalSteps = maxSteps > 0 ? maxSteps : Math.ceil(epochs * stepsPerEpoch);

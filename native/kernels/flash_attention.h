@@ -36,6 +36,7 @@ struct FlashAttentionForward {
     v.out("lse", lse, "f32[H,T]");
     v.scalar("scale", scale);
     v.scalar("window", window);
+    v.require(window >= 0, "window >= 0");
     require_heads(v, qkv, y.dims[1]);
   }
   // 4 per visible score and head channel, if every token sees half of the batch.
@@ -73,6 +74,7 @@ struct FlashAttentionBackward {
     v.out("dqkv", dqkv, "t[T,M,D]");
     v.scalar("scale", scale);
     v.scalar("window", window);
+    v.require(window >= 0, "window >= 0");
     FlashAttentionForward::require_heads(v, qkv, y.dims[1]);
   }
   double flops() const { return 5.0 * y.size() * y.dims[0]; }

@@ -60,8 +60,10 @@ test("the folder of another run is refused with what differs, unless overwritten
       "name another folder, or set overwrite_output_dir: true",
   );
   expect(await steps()).toEqual([5]);
+  for (const name of ["log.jsonl", "report.md", "summary.json", "notes.txt"]) writeFileSync(join(output, name), "old");
   expect(await claimRunFolder(output, other, { overwrite: true })).toBe(false);
   expect(await steps()).toEqual([]);
+  expect(readdirSync(output).sort()).toEqual(["notes.txt", "run.json"]);
   expect(await claimRunFolder(output, other)).toBe(true);
 });
 

@@ -47,4 +47,11 @@ describe.each(backends)("$name", (backend) => {
     ]);
     expect([...dgate_up!.values].every(Number.isFinite)).toBe(true);
   });
+
+  test("swiglu makes NaN of NaN", async () => {
+    const run = { axes: { R: 1, F: 2, G: 4 }, dtypes: { t: "f32" }, scalars: {} } as const;
+    const gate_up = Float64Array.of(Number.NaN, 1, 1, 1);
+    const { y } = await launch(backend, 1, "swiglu_forward", { ...run, values: { gate_up } });
+    expect([...y!.values].map(Number.isNaN)).toEqual([true, false]);
+  });
 });

@@ -143,6 +143,14 @@ describe.each(backends)("$name", (backend) => {
     expect(dweight!.values[1]).toBeCloseTo(1 + 1 / 16, 3); // wrong for pair 1; one of sixteen for pair 2
   });
 
+  test("token_log_probs_forward makes NaN of a row with NaN", async () => {
+    const weight = Float64Array.from({ length: 40 }, (_, v) => (v === 25 ? Number.NaN : 1));
+    const axes = alone({ T: 2, C: 1, V: 40, N: 1 });
+    const values = { hidden: Float64Array.of(1, 1), weight, rows: Float64Array.of(1), labels: Float64Array.of(3) };
+    const { log_probs } = await launch(backend, 1, "token_log_probs_forward", { axes, ...f32, values });
+    expect(log_probs!.values[0]).toBeNaN();
+  });
+
   test.skipIf(backend.name.startsWith("cuda"))(
     "a pair's results are the same alone and among more pairs than a chunk",
     async () => {

@@ -18,3 +18,7 @@ test("warmup in steps goes before warmup as a share, which is rounded up", () =>
   expect(planSteps({ ...base, epochs: 7, warmupRatio: 0.1 }).warmupSteps).toBe(3);
   expect(planSteps({ ...base, epochs: 7, warmupRatio: 0.1, warmupSteps: 5 }).warmupSteps).toBe(5);
 });
+
+test("a run without rows is refused", () => {
+  expect(() => planSteps({ ...base, numRows: 0, maxSteps: 5 })).toThrow(/^rows: there are none/);
+});
