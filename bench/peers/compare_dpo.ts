@@ -1,12 +1,14 @@
 /**
- * DPO in float32 held against TRL on the same rows, side by side: peer and westwind by turns, ROUNDS times, medians.
+ * DPO held against TRL on the same rows, side by side: peer and westwind by turns, ROUNDS times, medians.
  *
  *   WESTWIND_PEER_PYTHON=/env/bin/python node --import ./bench/register.mjs bench/peers/compare_dpo.ts MODEL ROWS.jsonl
- *       [--rounds 5] [--steps 3] [--batch 8] [--max_length 512] [--threads 2] [--tuned]
+ *       [--rounds 5] [--steps 3] [--batch 8] [--max_length 512] [--threads 2] [--tuned] [--bf16] [--cached]
  *
- * MODEL: a folder both can load (make_model.py makes one). --tuned gives the peer glibc's large malloc thresholds.
+ * MODEL: a folder both can load (make_model.py makes one). --tuned gives the peer glibc's large malloc thresholds. Both
+ * compute in float32, or with --bf16 in bf16: the peer under autocast, westwind with an f32 master.
  * The peer runs its reference model inside every step; westwind runs its own once, before the first step. Both are
- * counted: pairs a second is pairs / (seconds of all steps but the first + the reference's share of these pairs).
+ * counted: pairs a second is pairs / (seconds of all steps but the first + the reference's share of these pairs). With
+ * --cached the peer computes it before as well, and neither is counted: the second epoch and all later ones.
  * One row goes to bench/results/<device>.jsonl.
  */
 import { execFileSync, spawnSync } from "node:child_process";
@@ -32,13 +34,15 @@ const { values, positionals } = parseArgs({
     max_length: { type: "string", default: "512" },
     threads: { type: "string", default: "2" },
     tuned: { type: "boolean", default: false },
+    bf16: { type: "boolean", default: false },
+    cached: { type: "boolean", default: false },
   },
 });
 const python = process.env.WESTWIND_PEER_PYTHON;
 const [model, source] = positionals;
 if (!python || !model || !source) {
   process.stderr.write(
-    "WESTWIND_PEER_PYTHON=PYTHON compare_dpo.ts MODEL ROWS.jsonl [--rounds 5] [--steps 3] [--tuned]\n",
+    "WESTWIND_PEER_PYTHON=PYTHON compare_dpo.ts MODEL ROWS.jsonl [--rounds 5] [--steps 3] [--tuned] [--bf16] [--cached]\n",
   );
   process.exit(2);
 }
@@ -73,6 +77,8 @@ try {
 function runPeer(): Measured {
   const args = [join(HERE, "dpo_speed.py"), model!, rows, "--steps", `${steps}`, "--batch", `${batch}`];
   args.push("--max_length", values.max_length, "--threads", values.threads);
+  if (values.bf16) args.push("--bf16");
+  if (values.cached) args.push("--precompute");
   const out = run(python!, args, values.tuned ? MALLOC_TUNED : {});
   const records = parseLines(out).filter((record) => "step" in record);
   return { pairsPerSecond: rateAfterFirst(records.map((r) => r.seconds!)), losses: records.map((r) => r.loss!) };
@@ -93,6 +99,7 @@ function runOurs(): Measured {
     lr_scheduler_type: "linear",
     warmup_ratio: 0,
     beta: 0.1,
+    dtype: values.bf16 ? "bfloat16" : "float32",
     max_length: values.max_length,
     logging_steps: 1,
     report: false,
@@ -105,7 +112,7 @@ function runOurs(): Measured {
   if (summary.reference_seconds === undefined || summary.rows === undefined)
     throw new Error("the summary of westwind dpo --json: reference_seconds and rows expected");
   const records = parseLines(readFileSync(join(output, "log.jsonl"), "utf8")).filter((r) => "pairs_per_second" in r);
-  const reference = (summary.reference_seconds * (steps - 1) * batch) / summary.rows;
+  const reference = values.cached ? 0 : (summary.reference_seconds * (steps - 1) * batch) / summary.rows;
   const seconds = records.map((record) => batch / record.pairs_per_second!);
   return { pairsPerSecond: rateAfterFirst(seconds, reference), losses: records.map((r) => r.loss!) };
 }
@@ -148,6 +155,8 @@ function report(ours: readonly Measured[], peer: readonly Measured[]): void {
     device,
     threads: Number(values.threads),
     load: loadavg()[0],
+    dtype: values.bf16 ? "bf16" : "f32",
+    reference: values.cached ? "cached" : "live",
     peer_malloc: values.tuned ? "tuned" : "default",
     batch,
     steps: steps - 1,

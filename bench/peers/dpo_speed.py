@@ -1,6 +1,6 @@
-"""Times TRL's DPOTrainer in float32 on CPU: one JSON line a step, then a summary line.
+"""Times TRL's DPOTrainer on CPU, in float32 or with --bf16 under autocast: one JSON line a step, then a summary line.
 
-    python dpo_speed.py MODEL ROWS.jsonl [--steps 6] [--batch 8] [--max_length 512] [--threads 2] [--precompute]
+    python dpo_speed.py MODEL ROWS.jsonl [--steps 6] [--batch 8] [--max_length 512] [--threads 2] [--bf16] [--precompute]
 
 Rows are taken in file order; the reference is a second copy of the model, run in every step as TRL does by default
 (--precompute: once before, outside the timed steps but inside "train_seconds"). A step's time runs from its first forward
@@ -21,6 +21,7 @@ p.add_argument("model"); p.add_argument("rows")
 p.add_argument("--steps", type=int, default=6); p.add_argument("--batch", type=int, default=8)
 p.add_argument("--max_length", type=int, default=512); p.add_argument("--threads", type=int, default=2)
 p.add_argument("--lr", type=float, default=1e-5); p.add_argument("--precompute", action="store_true")
+p.add_argument("--bf16", action="store_true")
 a = p.parse_args()
 ZEPHYR = "{% for message in messages %}\n{% if message['role'] == 'user' %}\n{{ '<|user|>\n' + message['content'] + eos_token }}\n{% elif message['role'] == 'system' %}\n{{ '<|system|>\n' + message['content'] + eos_token }}\n{% elif message['role'] == 'assistant' %}\n{{ '<|assistant|>\n'  + message['content'] + eos_token }}\n{% endif %}\n{% if loop.last and add_generation_prompt %}\n{{ '<|assistant|>' }}\n{% endif %}\n{% endfor %}"
 
@@ -54,7 +55,7 @@ class Clock(TrainerCallback):
 load = lambda: AutoModelForCausalLM.from_pretrained(a.model, dtype=torch.float32)
 trainer = Sequential(model=load(), ref_model=load(), train_dataset=data, processing_class=tokenizer, callbacks=[Clock()],
     args=DPOConfig(output_dir=WORK + "/out", per_device_train_batch_size=a.batch, max_steps=a.steps, learning_rate=a.lr, beta=0.1,
-        max_length=a.max_length, logging_steps=1, save_strategy="no", report_to=[], bf16=False, use_cpu=True, disable_tqdm=True,
+        max_length=a.max_length, logging_steps=1, save_strategy="no", report_to=[], bf16=a.bf16, use_cpu=True, disable_tqdm=True,
         gradient_checkpointing=False, precompute_ref_log_probs=a.precompute, warmup_steps=0, lr_scheduler_type="linear"))
 trainer.remove_callback(transformers.PrinterCallback)
 started = time.perf_counter()

@@ -66,13 +66,14 @@ export function withConsequences<Recipe extends SftRecipe | DpoRecipe>(recipe: R
 /** What a reader of the recipe might expect to be otherwise. */
 export function noteDifferences(kind: RecipeKind, recipe: SftRecipe | DpoRecipe, { values, origin }: Merged): string[] {
   const notes: string[] = [];
-  const precisions = (["dtype", "bf16", "fp16", "tf32"] as const).filter((key) => {
-    const value = recipe[key];
-    return value === true || value === "bfloat16" || value === "float16";
+  const precisions = (["dtype", "fp16", "tf32"] as const).filter((key) => {
+    return recipe[key] === true || recipe[key] === "float16";
   });
   if (precisions.length > 0) {
     const wishes = precisions.map((key) => `${origin.get(key)?.spelt ?? key}: ${recipe[key]}`).join(", ");
-    notes.push(`${wishes}: a GPU computes and saves bfloat16, the CPU float32`);
+    notes.push(
+      `${wishes}: not computed in; a GPU takes bfloat16, the CPU float32, unless dtype or bf16 says otherwise`,
+    );
   }
   if ("assistant_only_loss" in recipe) {
     const isOldHandbook = origin.get("max_length")?.spelt.endsWith("max_seq_length") === true;

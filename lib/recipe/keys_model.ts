@@ -20,13 +20,13 @@ export const modelKeys = {
     .nullable()
     .default(null)
     .describe(
-      "Precision of the weights. Also spelt torch_dtype. A GPU computes in bfloat16 unless this is float32 or bf16 is false; the CPU computes in float32.",
+      "bfloat16 or float32: what is computed in, and saved. Also spelt torch_dtype. Otherwise a GPU takes bfloat16 and the CPU float32. The optimiser keeps float32 weights in any case.",
     ),
   bf16: flag()
     .nullable()
     .default(null)
-    .describe("false: a GPU computes in float32, without TF32. The optimiser keeps float32 weights in any case."),
-  fp16: flag().default(false).describe("float16 is not computed in; a GPU takes bfloat16."),
+    .describe("true is dtype: bfloat16, false is dtype: float32, unless dtype itself is float32."),
+  fp16: flag().default(false).describe("float16 is not computed in: true changes nothing."),
   tf32: flag().nullable().default(null).describe("TF32 is not used."),
   device: text()
     .default("auto")

@@ -95,7 +95,8 @@ export async function* carryOut<Row>(
     await window.load(checkpoint.path);
   }
   const facts = [...prepared.facts, ...(from ? [["resumed after step", from.step] as const] : [])];
-  yield { kind: "prepared", device: device.description, plan: settings.plan, facts };
+  const computes = `${device.description}, ${dtype}`;
+  yield { kind: "prepared", device: computes, plan: settings.plan, facts };
 
   const log = await RunLog.open(join(outputDir, "log.jsonl"), from?.step ?? 0);
   const totals = new RunTotals(referenceSeconds);
@@ -124,7 +125,7 @@ export async function* carryOut<Row>(
   log.append(endRecord(summary));
   if (recipe.report) {
     const samples = after.map(({ prompt, answer }, i) => ({ prompt, before: before[i]!.answer, after: answer }));
-    const content = reportOf(summary, { facts: [["device", device.description], ...facts], log, samples, recipeText });
+    const content = reportOf(summary, { facts: [["device", computes], ...facts], log, samples, recipeText });
     await writeFileAtomic(join(outputDir, "report.md"), renderReport(content));
   }
   await writeSummary(outputDir, hash, summary);

@@ -6,14 +6,16 @@
 namespace ww::cpu {
 
 // compute() of every kernel in every instruction set.
-#define KERNEL(Args)                                                             \
-  namespace portable {                                                           \
-  void compute(const Args&, Workers&);                                           \
-  }                                                                              \
-  WW_X86_ONLY(                                                                   \
-      namespace avx2 { void compute(const Args&, Workers&); } namespace avx512 { \
-        void compute(const Args&, Workers&);                                     \
-      } namespace avx512bf16 { void compute(const Args&, Workers&); })
+#define KERNEL(Args)                                                                  \
+  namespace portable {                                                                \
+  void compute(const Args&, Workers&);                                                \
+  }                                                                                   \
+  WW_X86_ONLY(                                                                        \
+      namespace avx2 { void compute(const Args&, Workers&); } namespace avx512 {      \
+        void compute(const Args&, Workers&);                                          \
+      } namespace avx512bf16 { void compute(const Args&, Workers&); } namespace amx { \
+        void compute(const Args&, Workers&);                                          \
+      })
 #if defined(WW_X86_KERNELS)
 #define WW_X86_ONLY(...) __VA_ARGS__
 #else
@@ -22,18 +24,19 @@ namespace ww::cpu {
 #include "native/kernels/kernels.def"
 #undef KERNEL
 
-#define KERNEL(Args)                                                                     \
-  void run(const Args& args, Stream& stream) {                                           \
-    CpuStream& cpu = static_cast<CpuStream&>(stream);                                    \
-    cpu.enqueue(Args::kName, [args, isa = cpu.isa()](Workers& workers) {                 \
-      switch (isa) {                                                                     \
-        case Isa::portable:                                                              \
-          return portable::compute(args, workers);                                       \
-          WW_X86_ONLY(case Isa::avx2 : return avx2::compute(args, workers);              \
-                      case Isa::avx512 : return avx512::compute(args, workers);          \
-                      case Isa::avx512bf16 : return avx512bf16::compute(args, workers);) \
-      }                                                                                  \
-    });                                                                                  \
+#define KERNEL(Args)                                                                    \
+  void run(const Args& args, Stream& stream) {                                          \
+    CpuStream& cpu = static_cast<CpuStream&>(stream);                                   \
+    cpu.enqueue(Args::kName, [args, isa = cpu.isa()](Workers& workers) {                \
+      switch (isa) {                                                                    \
+        case Isa::portable:                                                             \
+          return portable::compute(args, workers);                                      \
+          WW_X86_ONLY(case Isa::avx2 : return avx2::compute(args, workers);             \
+                      case Isa::avx512 : return avx512::compute(args, workers);         \
+                      case Isa::avx512bf16 : return avx512bf16::compute(args, workers); \
+                      case Isa::amx : return amx::compute(args, workers);)              \
+      }                                                                                 \
+    });                                                                                 \
   }
 #include "native/kernels/kernels.def"
 #undef KERNEL

@@ -21,11 +21,12 @@ struct Product {
   bool add;
 };
 
-constexpr int64_t kBlockWords = 384;                // of the depth
-constexpr int64_t kOwnBytes = int64_t(192) << 10;   // of a task's panels: they stay in the second-level cache
-constexpr int64_t kSharedBytes = int64_t(8) << 20;  // of the other operand's panels, if C is f32
-constexpr double kSerialWork = 1 << 19;             // flops; less is not worth sharing out
-constexpr double kPackingWork = 32;                 // flops in the time a number is packed
+template <class T>
+constexpr int64_t kBlockWords = kInTiles<T> ? 192 : 384;  // of the depth
+constexpr int64_t kOwnBytes = int64_t(192) << 10;         // of a task's panels: they stay in the second-level cache
+constexpr int64_t kSharedBytes = int64_t(8) << 20;        // of the other operand's panels, if C is f32
+constexpr double kSerialWork = 1 << 19;                   // flops; less is not worth sharing out
+constexpr double kPackingWork = 32;                       // flops in the time a number is packed
 constexpr int64_t kTasksPerThread = 8;
 
 // `index` of `parts` equal shares of [0, count).
@@ -43,11 +44,11 @@ class Gemm {
       : p_(product),
         rows_(product.a.lanes),
         columns_(product.b.lanes),
-        row_panels_(ceil_div(rows_, kTileRows)),
-        column_panels_(ceil_div(columns_, kTileColumns)),
+        row_panels_(ceil_div(rows_, kRows)),
+        column_panels_(ceil_div(columns_, kColumns)),
         own_rows_(rows_ >= columns_),
-        blocks_(max(1, ceil_div(p_.depth, kBlockWords * kPer))),
-        block_depth_(round_up(ceil_div(p_.depth, blocks_), kPer)),
+        blocks_(max(1, ceil_div(p_.depth, kBlockWords<T> * kPer))),
+        block_depth_(round_up(ceil_div(p_.depth, blocks_), kDepthUnit<T>)),
         block_words_(block_depth_ / kPer) {
     const int64_t shared_block = shared_panels() * shared_width() * block_words_ * int64_t(sizeof(float));
     blocks_per_pass_ = kKeepsPartialSums ? min(blocks_, max(1, kSharedBytes / max(1, shared_block))) : blocks_;
@@ -75,28 +76,30 @@ class Gemm {
     for (int64_t first = 0; first < blocks_; first += blocks_per_pass_) {
       const int64_t last = min(blocks_, first + blocks_per_pass_);
       if (own_rows_) {
-        pass<kTileRows, kTileColumns>(workers, p_.a, p_.b, first, last, shared, partial);
+        pass<Side::rows, Side::columns>(workers, p_.a, p_.b, first, last, shared, partial);
       } else {
-        pass<kTileColumns, kTileRows>(workers, p_.b, p_.a, first, last, shared, partial);
+        pass<Side::columns, Side::rows>(workers, p_.b, p_.a, first, last, shared, partial);
       }
     }
   }
 
  private:
   static constexpr int64_t kPer = kPerWord<T>;
+  static constexpr int64_t kRows = kPanelLanes<T, Side::rows>, kColumns = kPanelLanes<T, Side::columns>;
   static constexpr bool kKeepsPartialSums = sizeof(Out) == sizeof(float);
   static constexpr int64_t kPanelsAtOnce = 4;
 
   int64_t own_panels() const { return own_rows_ ? row_panels_ : column_panels_; }
   int64_t shared_panels() const { return own_rows_ ? column_panels_ : row_panels_; }
-  int64_t own_width() const { return own_rows_ ? kTileRows : kTileColumns; }
-  int64_t shared_width() const { return own_rows_ ? kTileColumns : kTileRows; }
+  int64_t own_width() const { return own_rows_ ? kRows : kColumns; }
+  int64_t shared_width() const { return own_rows_ ? kColumns : kRows; }
   int64_t partial_bytes() const { return kKeepsPartialSums || blocks_ == 1 ? 0 : rows_ * columns_ * 4; }
 
-  template <int64_t kOwn, int64_t kShared>
+  template <Side kOwn, Side kShared>
   void pass(Workers& workers, const Operand<T>& own, const Operand<T>& other, int64_t first, int64_t last,
             float* shared, float* partial) const {
-    const int64_t own_stride = kOwn * block_words_, shared_stride = kShared * block_words_;
+    const int64_t own_stride = kPanelLanes<T, kOwn> * block_words_;
+    const int64_t shared_stride = kPanelLanes<T, kShared> * block_words_;
     const int64_t groups = ceil_div(shared_panels(), kPanelsAtOnce);
     const auto block_of = [&](int64_t block) { return min(block_depth_, p_.depth - block * block_depth_); };
 
@@ -111,6 +114,7 @@ class Gemm {
       const Share mine(own_panels(), task / shared_parts_, own_parts_);
       const Share theirs(shared_panels(), task % shared_parts_, shared_parts_);
       float* panels = static_cast<float*>(workers.scratch(thread, own_bytes_));
+      [[maybe_unused]] const TileSetUp<T> tiles;
       for (int64_t block = first; block < last; ++block) {
         pack_panels<T, kOwn>(own, mine.first, mine.last, block * block_depth_, block_of(block), panels, own_stride);
         const float* others = shared + (block - first) * shared_panels() * shared_stride;
@@ -118,7 +122,7 @@ class Gemm {
           for (int64_t o = mine.first; o < mine.last; ++o) {
             const float* own_panel = panels + (o - mine.first) * own_stride;
             const float* shared_panel = others + s * shared_stride;
-            if constexpr (kOwn == kTileRows) {
+            if constexpr (kOwn == Side::rows) {
               multiply_block(block, o, s, own_panel, shared_panel, partial);
             } else {
               multiply_block(block, s, o, shared_panel, own_panel, partial);
@@ -131,9 +135,9 @@ class Gemm {
 
   void multiply_block(int64_t block, int64_t row_panel, int64_t column_panel, const float* a, const float* b,
                       float* partial) const {
-    const int64_t i = row_panel * kTileRows, j = column_panel * kTileColumns;
-    const int64_t rows = min(kTileRows, rows_ - i), columns = min(kTileColumns, columns_ - j);
-    const int64_t words = ceil_div(min(block_depth_, p_.depth - block * block_depth_), kPer);
+    const int64_t i = row_panel * kRows, j = column_panel * kColumns;
+    const int64_t rows = min(kRows, rows_ - i), columns = min(kColumns, columns_ - j);
+    const int64_t words = round_up(min(block_depth_, p_.depth - block * block_depth_), kDepthUnit<T>) / kPer;
     const int64_t partial_stride = kKeepsPartialSums ? p_.c_stride : columns_;
     float* sums = partial + i * partial_stride + j;
     const float* from = block > 0 || p_.add ? sums : nullptr;

@@ -18,8 +18,6 @@ struct Operand {
   const T* end;  // of the memory that may be read
 };
 
-constexpr int64_t kRowsAtOnce = 16;
-
 // A panel consists of 32-bit words: one number as f32, or two bf16 that follow each other along the depth where the
 // processor multiplies them in pairs.
 template <class T>
@@ -28,6 +26,36 @@ constexpr int kPerWord = 1;
 template <>
 constexpr int kPerWord<bfloat16> = 2;
 #endif
+
+// Whether the processor multiplies numbers of T in tiles of 16 rows of 16 words (AMX).
+template <class T>
+constexpr bool kInTiles = false;
+#if defined(__AMX_BF16__)
+template <>
+constexpr bool kInTiles<bfloat16> = true;
+#endif
+constexpr int64_t kTileWords = 16;
+
+// Of the depth, what a panel holds a multiple of; what does not exist is 0 there.
+template <class T>
+constexpr int64_t kDepthUnit = kInTiles<T> ? kTileWords * kPerWord<T> : kPerWord<T>;
+
+template <class T>
+constexpr int64_t kRowsAtOnce = kInTiles<T> ? kDepthUnit<T> : 16;
+
+enum class Side { rows, columns };
+
+// With two vectors of columns the sums fill three quarters of the registers; two by two tiles fill half of the tiles.
+#if defined(__aarch64__)
+constexpr int kTileRows = 12;
+#else
+constexpr int kTileRows = kVectorBytes == 64 ? 12 : kVectorBytes == 32 ? 6 : 4;
+#endif
+constexpr int kTileColumns = 2 * kLanes;
+template <class T, Side kSide>
+constexpr int64_t kPanelLanes = kInTiles<T>           ? 2 * kTileWords
+                                : kSide == Side::rows ? kTileRows
+                                                      : kTileColumns;
 
 // The words of numbers that follow each other along the depth of one lane: kLanes words, or of the first n numbers
 // only; the rest is 0.
@@ -88,7 +116,7 @@ __attribute__((noinline)) void pack_part_of_block(const T* from, int64_t stride,
   Vec rows[kLanes] = {};
   for (int i = 0; i < lanes; ++i) rows[i] = load_depths(from + i * stride, depth);
   transpose(rows);
-  const int64_t words = min(kLanes, ceil_div(depth, kPerWord<T>));
+  const int64_t words = kInTiles<T> ? kLanes : min(kLanes, ceil_div(depth, kPerWord<T>));
   for (int i = 0; i < words; ++i) store_words<kGroup>(to + i * kWidth, rows[i]);
 }
 
@@ -120,6 +148,35 @@ void pack_across_lanes(const Operand<T>& from, int64_t lane, int64_t k, int64_t 
     to += kWidth;
     row += kPer * from.depth_stride;
   }
+  if constexpr (kInTiles<T>) {
+    for (int64_t words = ceil_div(depth, kPer); words % kTileWords != 0; ++words, to += kWidth) {
+      store_words<kGroup>(to, zero());
+    }
+  }
+}
+
+// Tiles take the left operand row by row: a panel is [words / 16, lanes, 16 words].
+template <class T>
+void pack_tile_rows(const Operand<T>& from, int64_t first, int64_t k, int64_t depth, float* to) {
+  constexpr int64_t kPer = kPerWord<T>;
+  for (int64_t left = depth; left > 0; left -= kDepthUnit<T>, k += kDepthUnit<T>) {
+    for (int64_t lane = first; lane < first + kPanelLanes<T, Side::rows>; lane += kLanes) {
+      const int64_t lanes = max(0, min(kLanes, from.lanes - lane));
+      const T* corner = from.data + lane * from.lane_stride + k * from.depth_stride;
+      Vec rows[kLanes] = {};
+      if (from.depth_stride != 1) {
+        for (int64_t word = 0; lanes > 0 && word < kLanes && word * kPer < left; ++word) {
+          rows[word] = load_lanes(from, corner + word * kPer * from.depth_stride, lanes, left - word * kPer);
+        }
+        transpose(rows);
+      } else if (left >= kDepthUnit<T>) {
+        for (int64_t i = 0; i < lanes; ++i) rows[i] = load_depths(corner + i * from.lane_stride);
+      } else {
+        for (int64_t i = 0; i < lanes; ++i) rows[i] = load_depths(corner + i * from.lane_stride, left);
+      }
+      for (int64_t i = 0; i < kLanes; ++i, to += kTileWords) store(to, rows[i]);
+    }
+  }
 }
 
 template <class T, int64_t kWidth, int64_t kFirst = 0>
@@ -133,30 +190,35 @@ WW_INLINE void pack_groups(const Operand<T>& from, int64_t lane, int64_t k, int6
   if constexpr (kFirst + kGroup < kWidth) pack_groups<T, kWidth, kFirst + kGroup>(from, lane, k, depth, to);
 }
 
-// The next kRowsAtOnce rows from depth k on that lie before depth `end`.
+// The next rows from depth k on that lie before depth `end`.
 template <class T>
 WW_INLINE void prefetch_rows(const Operand<T>& from, int64_t first_lane, int64_t last_lane, int64_t k, int64_t end) {
   constexpr int64_t kLine = 64 / sizeof(T);
   const int64_t last = min(last_lane, from.lanes);
-  for (int64_t row = k; row < min(k + kRowsAtOnce, end); ++row) {
+  for (int64_t row = k; row < min(k + kRowsAtOnce<T>, end); ++row) {
     const T* lanes = from.data + row * from.depth_stride;
     for (int64_t lane = first_lane; lane < last; lane += kLine) __builtin_prefetch(lanes + lane);
   }
 }
 
-// Panels [first, last) of depths [k, k + depth), kWidth lanes to a panel, `stride` words from one panel to the next.
-// Lanes that do not exist hold anything.
-template <class T, int64_t kWidth>
+// Panels [first, last) of depths [k, k + depth), `stride` words from one panel to the next. Lanes that do not exist
+// hold anything.
+template <class T, Side kSide>
 void pack_panels(const Operand<T>& from, int64_t first, int64_t last, int64_t k, int64_t depth, float* to,
                  int64_t stride) {
+  constexpr int64_t kWidth = kPanelLanes<T, kSide>;
   // A row of neighbouring lanes is read for all panels before the next one. The rows may be pages apart, so that the
   // processor does not guess the next ones: it is told.
-  const int64_t step = from.depth_stride == 1 ? depth : kRowsAtOnce;
+  const int64_t step = from.depth_stride == 1 ? depth : kRowsAtOnce<T>;
   for (int64_t done = 0; done < depth; done += step) {
     if (from.depth_stride != 1) prefetch_rows(from, first * kWidth, last * kWidth, k + done + step, k + depth);
     for (int64_t panel = first; panel < last; ++panel) {
       float* words = to + (panel - first) * stride + done / kPerWord<T> * kWidth;
-      pack_groups<T, kWidth>(from, panel * kWidth, k + done, min(step, depth - done), words);
+      if constexpr (kInTiles<T> && kSide == Side::rows) {
+        pack_tile_rows(from, panel * kWidth, k + done, min(step, depth - done), words);
+      } else {
+        pack_groups<T, kWidth>(from, panel * kWidth, k + done, min(step, depth - done), words);
+      }
     }
   }
 }

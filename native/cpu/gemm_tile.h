@@ -6,19 +6,11 @@
 
 namespace ww::cpu::WW_ISA {
 
-// With two vectors of columns the sums fill three quarters of the registers.
-#if defined(__aarch64__)
-constexpr int kTileRows = 12;
-#else
-constexpr int kTileRows = kVectorBytes == 64 ? 12 : kVectorBytes == 32 ? 6 : 4;
-#endif
-constexpr int kTileColumns = 2 * kLanes;
-
 // to[i, j] = from[i, j] + sum_w a[w, i] * b[w, j], without `from` if it is null.
 template <class Out>
 struct Tile {
   int64_t words;
-  const float *a, *b;  // panels: [words, kTileRows], [words, kTileColumns]
+  const float *a, *b;  // panels of gemm_pack.h
   const float* from;
   int64_t from_stride;
   Out* to;
@@ -95,9 +87,75 @@ __attribute__((noinline)) void multiply_tile(const Tile<Out>& tile) {
   }
 }
 
+#if defined(__AMX_BF16__)
+// The same out of the processor's tiles: two of rows by two of columns.
+template <class Out>
+__attribute__((noinline)) void multiply_in_tiles(const Tile<Out>& tile) {
+  constexpr int64_t kSide = 2 * kTileWords;
+  const float *a = tile.a, *b = tile.b;
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+  for (int64_t left = tile.words; left > 0; left -= kTileWords) {
+    _tile_loadd(4, a, kTileWords * sizeof(float));
+    _tile_loadd(5, a + kTileWords * kTileWords, kTileWords * sizeof(float));
+    _tile_loadd(6, b, kSide * sizeof(float));
+    _tile_loadd(7, b + kTileWords, kSide * sizeof(float));
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+    a += kSide * kTileWords;
+    b += kSide * kTileWords;
+  }
+  alignas(64) float sums[kSide * kSide];
+  constexpr int64_t kStride = kSide * sizeof(float);
+  _tile_stored(0, sums, kStride);
+  _tile_stored(1, sums + kTileWords, kStride);
+  _tile_stored(2, sums + kTileWords * kSide, kStride);
+  _tile_stored(3, sums + kTileWords * kSide + kTileWords, kStride);
+  asm volatile("" ::: "memory");  // GCC 12 does not know that tiles are stored to it
+  if (tile.rows < kSide || tile.columns < kSide) return store_part(tile, sums, kSide);
+  for (int64_t i = 0; i < kSide; ++i) {
+    for (int64_t j = 0; j < kSide; j += kLanes) {
+      Vec sum = load(sums + i * kSide + j);
+      if (tile.from != nullptr) sum += load(tile.from + i * tile.from_stride + j);
+      store(tile.to + i * tile.to_stride + j, sum);
+    }
+  }
+}
+#endif
+
+// What a thread has to set up for its tiles, and to clear so that they are not saved with it.
+template <class T>
+class TileSetUp {
+ public:
+#if defined(__AMX_BF16__)
+  TileSetUp() {
+    if constexpr (!kInTiles<T>) return;
+    alignas(64)
+        uint8_t config[64] = {1};  // palette 1; from byte 16 on 2 bytes a tile: bytes of a row; from 48 on: rows
+    for (int tile = 0; tile < 8; ++tile) {
+      config[16 + 2 * tile] = kTileWords * sizeof(float);
+      config[48 + tile] = kTileWords;
+    }
+    asm volatile("ldtilecfg %0" ::"m"(config));
+  }
+  ~TileSetUp() {
+    if constexpr (kInTiles<T>) _tile_release();
+  }
+  TileSetUp(const TileSetUp&) = delete;
+  TileSetUp& operator=(const TileSetUp&) = delete;
+#endif
+};
+
 // A tile with fewer rows or columns than a whole one runs through the smallest kernel that holds it.
 template <class T, int kRows = kTileRows, class Out>
 WW_INLINE void multiply_tile_of(const Tile<Out>& tile) {
+#if defined(__AMX_BF16__)
+  if constexpr (kInTiles<T>) return multiply_in_tiles(tile);
+#endif
   constexpr int kFewer = kRows > 8 ? 8 : kRows / 2;
   if constexpr (kFewer > 0) {
     if (tile.rows <= kFewer) return multiply_tile_of<T, kFewer>(tile);

@@ -55,14 +55,14 @@ describe("a training run", () => {
     const { code, stdout, stderr } = await run(
       "sft",
       ...flags(join(folder, "quiet"), chats),
-      "--bf16",
+      "--tf32",
       "--report_to",
       "wandb",
       "--report=false",
     );
     expect([code, stdout]).toEqual([0, ""]);
     expect(stderr.match(/^ignored: report_to: a run's records are log.jsonl and report.md$/gm)?.length).toBe(1);
-    expect(stderr).toMatch(/^note: bf16: true: a GPU computes and saves bfloat16, the CPU float32$/m);
+    expect(stderr).toMatch(/^note: tf32: true: not computed in; /m);
   });
 
   test("what is wrong is one line on stderr, with exit code 1 and nothing on stdout", async () => {

@@ -295,8 +295,9 @@ describe("what is said beside the recipe", () => {
   });
 
   test("precision wishes are noted by the names they were given", () => {
-    expect(sft("torch_dtype: bfloat16\nbf16: true\nfp16: false").notes).toEqual([
-      "torch_dtype: bfloat16, bf16: true: a GPU computes and saves bfloat16, the CPU float32",
+    expect(sft("torch_dtype: bfloat16\nbf16: true\nfp16: false").notes).toEqual([]);
+    expect(sft("torch_dtype: float16\ntf32: true").notes).toEqual([
+      "torch_dtype: float16, tf32: true: not computed in; a GPU takes bfloat16, the CPU float32, unless dtype or bf16 says otherwise",
     ]);
   });
 
