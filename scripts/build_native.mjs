@@ -2,7 +2,8 @@
 // Builds build/Release/westwind.node with CMake; cmake-js tells CMake where Node's headers lie.
 //   node scripts/build_native.mjs [--verbose] [--if-needed] [--cuda | --simt]          (installed: npx westwind-build)
 // --verbose shows the tools' output as it comes. --if-needed does nothing when an addon is there and loads.
-// --cuda builds build/cuda/westwind.node with the CUDA backend, --simt build/simt/westwind.node with that backend
+// Where there are GPUs and nvcc, it has the CUDA backend for them, unless WESTWIND_CMAKE_ARGS has -DWW_CUDA=OFF.
+// --cuda builds build/cuda/westwind.node with the CUDA backend for GPUs elsewhere, --simt build/simt/westwind.node with that backend
 // emulated on the CPU, for tests.
 // WESTWIND_CMAKE_ARGS="-DNAME=VALUE ..." sets options of CMakeLists.txt, which a build without the variable keeps.
 import { spawnSync } from "node:child_process";
@@ -13,7 +14,7 @@ import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { alone } from "./build_lock.mjs";
-import { missingTool } from "./build_tools.mjs";
+import { cudaOptions, missingTool } from "./build_tools.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const require = createRequire(import.meta.url);
@@ -25,7 +26,7 @@ const variant = ["cuda", "simt"].find((name) => flags.includes(`--${name}`));
 const output = `${root}/build/${variant ?? "Release"}`;
 const cmakeFolder = variant ? `${output}/cmake` : `${root}/build/cmake`;
 const log = `${root}/build/${variant ?? "native"}.log`;
-const variantOptions = { cuda: ["-DWW_CUDA=ON"], simt: ["-DWW_CUDA=EMULATED"] }[variant] ?? [];
+const variantOptions = { cuda: ["-DWW_CUDA=ON"], simt: ["-DWW_CUDA=EMULATED"] }[variant] ?? cudaOptions();
 if (flags.includes("--if-needed") && addonLoads()) process.exit(0);
 
 const missing = missingTool();
@@ -37,7 +38,7 @@ function build() {
   const start = new Date();
   const previous = readConfigured();
   const options = process.env.WESTWIND_CMAKE_ARGS ?? previous?.options ?? "";
-  const configured = JSON.stringify({ root, compiler: process.env.CXX || "c++", options });
+  const configured = JSON.stringify({ root, compiler: process.env.CXX || "c++", variantOptions, options });
   writeFileSync(log, "");
   if (JSON.stringify(previous) !== configured) configure(options, configured);
   run("cmake", "--build", cmakeFolder, "--parallel", String(availableParallelism()));

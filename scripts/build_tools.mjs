@@ -2,6 +2,8 @@
 import { spawnSync } from "node:child_process";
 
 const CMAKE_NEEDED = [3, 24];
+const CUDA_NEEDED = 13;
+const CAPABILITY_NEEDED = 8;
 
 /** The first tool that is missing, with the cure; undefined when a build can start. */
 export function missingTool() {
@@ -25,11 +27,27 @@ export function missingTool() {
   return undefined;
 }
 
-/** The first line of what `command --version` prints. */
-function versionOf(command) {
-  const { status, stdout } = spawnSync(command, ["--version"], {
-    encoding: "utf8",
-    stdio: ["ignore", "pipe", "ignore"],
+/**
+ * CMake's options for the CUDA backend, for the GPUs of this machine and no others: none where the NVIDIA driver, a GPU
+ * it can run on or CUDA's compiler is missing.
+ */
+export function cudaOptions() {
+  const capabilities = outputOf("nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader") ?? "";
+  const nvcc = ["nvcc", `${process.env.CUDA_HOME ?? "/usr/local/cuda"}/bin/nvcc`].find((path) => {
+    return Number(/release (\d+)/.exec(outputOf(path, "--version") ?? "")?.[1] ?? 0) >= CUDA_NEEDED;
   });
-  return status === 0 ? stdout.split("\n")[0] : undefined;
+  const generations = [...capabilities.matchAll(/^(\d+)\.(\d+)\s*$/gm)]
+    .filter(([, major]) => Number(major) >= CAPABILITY_NEEDED)
+    .map(([, major, minor]) => `${major}${minor}${major === "9" ? "a" : ""}-real`);
+  if (!nvcc || generations.length === 0) return [];
+  const architectures = [...new Set(generations)].sort().join(";");
+  return ["-DWW_CUDA=ON", `-DCMAKE_CUDA_ARCHITECTURES=${architectures}`, `-DCMAKE_CUDA_COMPILER=${nvcc}`];
+}
+
+/** The first line of what `command --version` prints. */
+const versionOf = (command) => outputOf(command, "--version")?.split("\n")[0];
+
+function outputOf(command, ...args) {
+  const { status, stdout } = spawnSync(command, args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
+  return status === 0 ? stdout : undefined;
 }

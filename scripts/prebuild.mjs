@@ -6,10 +6,14 @@ import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import prebuildify from "prebuildify";
 
+import { cudaOptions } from "./build_tools.mjs";
+
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const staging = `${root}/build/prebuild`; // prebuildify moves what it finds in build/Release: it gets a copy
 
-const { status } = spawnSync(process.execPath, [`${root}/scripts/build_native.mjs`], { stdio: ["ignore", 2, 2] });
+// Without the CUDA backend that a build gets where there are GPUs: it would be for those alone.
+const env = { ...process.env, ...(cudaOptions().length > 0 && { WESTWIND_CMAKE_ARGS: "-DWW_CUDA=OFF" }) };
+const { status } = spawnSync(process.execPath, [`${root}/scripts/build_native.mjs`], { stdio: ["ignore", 2, 2], env });
 if (status !== 0) process.exit(1);
 for (const folder of [staging, `${root}/prebuilds`]) rmSync(folder, { recursive: true, force: true });
 mkdirSync(`${staging}/build/Release`, { recursive: true });

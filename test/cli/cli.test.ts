@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-
+import { systemInfo } from "../../lib/tensor/device.js";
 import { temporaryFolder } from "../run/collect.js";
 import { chatRows, makeModel, pairRows, writeJsonLines } from "../run/small_model.js";
 import { run } from "./command.js";
@@ -118,6 +118,15 @@ test("info tells of the machine", async () => {
   expect(info.instructionSets).toContain("portable");
   expect(info.cpu[0].units).toBeGreaterThan(0);
   expect((await run("info")).stdout).toMatch(/^cpu .* threads.*\nkernels .* is used\n/);
+});
+
+test.skipIf(systemInfo().cuda.length > 0)("without a GPU, info and a run on cuda say what is missing", async () => {
+  const [, missing] = /^cuda {5}none: (.+)$/m.exec((await run("info")).stdout)!;
+  expect(missing).toMatch(/the NVIDIA driver|no CUDA backend/);
+  const output = join(folder, "on-cuda");
+  const { code, stderr } = await run("sft", ...flags(output, chats), "--device=cuda");
+  expect([code, stderr.trimEnd().split("\n").at(-1)]).toEqual([1, `westwind: cuda: ${missing}`]);
+  expect(existsSync(output)).toBe(false);
 });
 
 /** Runs with a variable of the environment set. */
