@@ -82,6 +82,19 @@ describe("head sizes", () => {
   conformance("flash_attention_backward", { reference: flashAttentionBackward, ...options });
 });
 
+// The head sizes that a GPU has its fastest kernels for, with masks that hide whole tiles, parts of one, and none.
+describe("heads of 64 and 128 over several tiles", () => {
+  const mask = packed([140], [75, 60, 50], [20, 9, 11]);
+  const axes = [64, 128].map((D) => ({ T: mask.positions.length, M: 4, H: 2, D }));
+  for (const window of [0, 40]) {
+    const options = { axes, scalars: { scale: 0.1, window }, inputs: masksOf(mask) };
+    describe(`window ${window}`, () => {
+      conformance("flash_attention_forward", { reference: flashAttentionForward, ...options });
+      conformance("flash_attention_backward", { reference: flashAttentionBackward, ...options });
+    });
+  }
+});
+
 const tree = packed([3, 2, 2], [2]);
 gradcheck("flash_attention", {
   axes: { T: tree.positions.length, M: 4, H: 2, D: 3 },
