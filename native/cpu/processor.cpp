@@ -4,7 +4,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#if defined(__x86_64__)
+#if defined(WW_X86_KERNELS)
 #include <cpuid.h>
 #endif
 
@@ -24,11 +24,12 @@ const char* isa_name(Isa isa) {
   return "?";
 }
 
+#if defined(WW_X86_KERNELS)
 namespace {
 
 // Whether the processor multiplies bf16 in tiles, and Linux gives this process the registers for it when asked.
 bool may_use_tiles() {
-#if defined(__x86_64__) && defined(__linux__)
+#if defined(__linux__)
   constexpr unsigned kBf16 = 1u << 22, kTile = 1u << 24;
   constexpr int kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
   static const bool may = [] {
@@ -43,6 +44,7 @@ bool may_use_tiles() {
 }
 
 }  // namespace
+#endif
 
 bool runs_here(Isa isa) {
 #if defined(WW_X86_KERNELS)
