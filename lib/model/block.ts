@@ -33,11 +33,13 @@ export class Block {
     this.mlp = new Mlp(config, parameters, `${prefix}.mlp`);
   }
 
+  /** `y` lies in `output`. */
   forward(
     arena: Arena,
     x: Tensor<"T,C">,
     mask: AttentionMask,
     rotation: Rotation,
+    output = arena,
   ): { y: Tensor<"T,C">; saved: BlockSaved } {
     arena.passing.reset();
     const normed = this.inputNorm.forward(arena, x);
@@ -46,7 +48,7 @@ export class Block {
 
     const renormed = this.postAttentionNorm.forward(arena, h);
     const expanded = this.mlp.forward(arena, renormed.y);
-    const y = add(arena, h, expanded.y);
+    const y = add(output, h, expanded.y);
 
     const saved = {
       inputNorm: normed.saved,

@@ -14,9 +14,18 @@ import { inverseFrequencies } from "./rope_frequencies.js";
 
 // T = packed tokens, C = hidden size, V = vocabulary
 
+/**
+ * What of the forward pass waits for the backward pass: everything but what products do not make, or of each block its
+ * input only, from which it is computed again. The numbers are the same.
+ */
+export type Recompute = "none" | "block";
+
 /** What the backward pass may touch, layer by layer. */
 export interface LlamaSaved {
-  readonly tokens: Tensor<"T">;
+  readonly input: ModelInput;
+  /** What each block takes. */
+  readonly inputs: readonly Tensor<"T,C">[];
+  /** None where they are computed again. */
   readonly blocks: readonly BlockSaved[];
   readonly norm: RmsNormSaved<"T", "C">;
 }
@@ -62,16 +71,27 @@ export class Llama implements Disposable {
   }
 
   /** Hidden states after the last norm; the head is applied by the loss, to the rows that need it. */
-  forward(arena: Arena, { tokens, mask }: ModelInput): { hidden: Tensor<"T,C">; saved: LlamaSaved } {
-    let x = embedding(arena, tokens, this.embedding.value);
+  forward(
+    arena: Arena,
+    input: ModelInput,
+    recompute: Recompute = "none",
+  ): { hidden: Tensor<"T,C">; saved: LlamaSaved } {
+    let x = embedding(arena, input.tokens, this.embedding.value);
     const blocks: BlockSaved[] = [];
+    const inputs: Tensor<"T,C">[] = [];
     for (const block of this.blocks) {
-      const { y, saved } = block.forward(arena, x, mask, this.rotation);
-      blocks.push(saved);
-      x = y;
+      inputs.push(x);
+      if (recompute === "block") {
+        arena.repeated.reset();
+        x = block.forward(arena.repeated, x, input.mask, this.rotation, arena).y;
+      } else {
+        const { y, saved } = block.forward(arena, x, input.mask, this.rotation);
+        blocks.push(saved);
+        x = y;
+      }
     }
     const { y: hidden, saved: norm } = this.norm.forward(arena, x);
-    return { hidden, saved: { tokens, blocks, norm } };
+    return { hidden, saved: { input, inputs, blocks, norm } };
   }
 
   /** Adds to every gradient. */
@@ -79,9 +99,14 @@ export class Llama implements Disposable {
     const none = fill(arena.empty<"T,C">(dhidden.shape, dhidden.dtype), 0); // no residual passes the last norm
     let dx = this.norm.backward(arena, dhidden, none, saved.norm);
     for (const [layer, block] of [...this.blocks.entries()].reverse()) {
-      dx = block.backward(arena, dx, saved.blocks[layer]!, this.rotation);
+      dx = block.backward(arena, dx, saved.blocks[layer] ?? this.repeat(arena, layer, saved), this.rotation);
     }
-    embeddingBackward(dx, saved.tokens, this.embedding.grad);
+    embeddingBackward(dx, saved.input.tokens, this.embedding.grad);
+  }
+
+  private repeat(arena: Arena, layer: number, { inputs, input }: LlamaSaved): BlockSaved {
+    arena.repeated.reset();
+    return this.blocks[layer]!.forward(arena.repeated, inputs[layer]!, input.mask, this.rotation).saved;
   }
 
   [Symbol.dispose](): void {

@@ -35,6 +35,11 @@ export const modelKeys = {
     .nullable()
     .default(null)
     .describe("CPU threads; null: one per core. Results do not depend on it."),
+  recompute: oneOf(["auto", "none", "block"])
+    .default("auto")
+    .describe(
+      "block: the forward pass keeps each block's input only and computes the rest again for the backward pass: less memory, a third more work, the same numbers. auto: where a GPU's memory needs it.",
+    ),
   token_budget: integer(1)
     .nullable()
     .default(null)

@@ -5,7 +5,7 @@ import { Llama } from "../model/llama.js";
 import { AdamW } from "../optim/adamw.js";
 import type { TrainingRecipe } from "../recipe/schema.js";
 import { textTable } from "../report/table.js";
-import type { ArenaBytes } from "../tensor/arena.js";
+import { type ArenaBytes, totalBytes } from "../tensor/arena.js";
 import { Device } from "../tensor/device.js";
 import { labelsIn, type TaskOptions } from "../train/task.js";
 import type { Prepared } from "./prepared.js";
@@ -27,6 +27,9 @@ interface MemoryPlan {
 const CPU_BUDGET = 8192;
 /** On a GPU the first that fits: beyond the first, products get no faster. */
 const GPU_BUDGETS = [16384, 8192, 4096, 2048, 1024];
+/** With fewer tokens at once products are so much slower that computing blocks twice may cost no more. */
+const REPEATED_BUDGET = 2048;
+const AUTO = ["none", "block"] as const;
 /** Of logits that wait for the backward pass. */
 const CPU_LOGITS_BYTES = 2 ** 27;
 const GPU_LOGITS_BYTES = 2 ** 31;
@@ -50,11 +53,15 @@ export async function fitMemory<Row>(
   const labelBudget = labelsIn(isCpu ? CPU_LOGITS_BYTES : GPU_LOGITS_BYTES, precision.config.vocabSize);
   const { free } = device.memory;
   let plan: MemoryPlan | undefined;
+  const modes = recipe.recompute === "auto" ? AUTO : [recipe.recompute];
   for (const tokenBudget of budgets) {
     const tokens = Math.min(Math.max(tokenBudget, prepared.longest), rows * prepared.longest);
-    plan = await planMemory(settings, prepared, precision, { tokenBudget, labelBudget }, tokens);
-    // A CPU's memory is taken page by page as it is used, and may be more than is free.
-    if (isCpu || totalOf(plan) + OVERHEAD <= free) return { tokenBudget, labelBudget, reserve: plan.activations };
+    for (const recompute of modes.filter((mode) => mode === modes[0] || tokenBudget <= REPEATED_BUDGET)) {
+      const options = { tokenBudget, labelBudget, recompute };
+      plan = await planMemory(settings, prepared, precision, options, tokens);
+      // A CPU's memory is taken page by page as it is used, and may be more than is free.
+      if (isCpu || totalOf(plan) + OVERHEAD <= free) return { ...options, reserve: plan.activations };
+    }
   }
   throw new MemoryError(device.description, describe(plan!, free));
 }
@@ -64,14 +71,14 @@ async function planMemory<Row>(
   { optimizer: options }: Settings,
   prepared: Prepared<Row>,
   { config, dtype }: Precision,
-  budgets: Required<PackOptions>,
+  taskOptions: TaskOptions & Required<PackOptions>,
   tokens: number,
 ): Promise<MemoryPlan> {
   using device = Device.plan();
   using model = new Llama(device, config, { dtype, trainable: true });
   using optimizer = new AdamW(model.parameters, options);
-  using task = prepared.task(model, budgets);
-  await task.forwardBackward([prepared.widestRow(tokens, budgets.labelBudget)], 1);
+  using task = prepared.task(model, taskOptions);
+  await task.forwardBackward([prepared.widestRow(tokens, taskOptions.labelBudget)], 1);
   const elements = model.parameters.weights.size;
   return {
     weights: elements * 4, // f32, or bf16 and as much for the rest of the master
@@ -82,7 +89,7 @@ async function planMemory<Row>(
 }
 
 function totalOf({ weights, gradients, optimizer, activations }: MemoryPlan): number {
-  return weights + gradients + optimizer + activations.kept + activations.passing;
+  return weights + gradients + optimizer + totalBytes(activations);
 }
 
 function describe(plan: MemoryPlan, free: number): string {
@@ -92,7 +99,7 @@ function describe(plan: MemoryPlan, free: number): string {
     ["gradients", gib(plan.gradients)],
     ["optimiser", gib(plan.optimizer)],
     ["activations kept for backward", gib(plan.activations.kept)],
-    ["activations of one layer", gib(plan.activations.passing)],
+    ["activations of one layer", gib(totalBytes(plan.activations) - plan.activations.kept)],
     ["workspaces", gib(OVERHEAD)],
   ];
   const needed = totalOf(plan) + OVERHEAD;

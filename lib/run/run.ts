@@ -200,7 +200,15 @@ async function* loop<Row>(
 /** What must not change between the parts of one run. Where it is logged and how often it is saved may. */
 function identityOf(recipe: TrainingRecipe, prepared: Prepared<unknown>, base: string | null): RunIdentity {
   const free = new Set([
-    ...["output_dir", "overwrite_output_dir", "resume_from_checkpoint", "threads", "device", "token_budget"],
+    ...[
+      "output_dir",
+      "overwrite_output_dir",
+      "resume_from_checkpoint",
+      "threads",
+      "device",
+      "token_budget",
+      "recompute",
+    ],
     ...["logging_strategy", "logging_steps", "logging_first_step", "eval_strategy", "eval_steps", "do_eval"],
     ...["per_device_eval_batch_size", "save_strategy", "save_steps", "save_total_limit"],
     ...["report", "report_samples", "report_sample_tokens"],

@@ -5,11 +5,15 @@ import { type DType, Tensor } from "./tensor.js";
 /** Tells of arenas that were forgotten rather than disposed of. A net for leaks, not a way to free memory. */
 const forgotten = new FinalizationRegistry((handle: number) => native.disposeArena(handle));
 
-/** Bytes of an arena and of what passes in it. */
+/** Bytes of an arena, of what passes in it, and of what is computed twice. */
 export interface ArenaBytes {
   readonly kept: number;
   readonly passing: number;
+  readonly repeated?: ArenaBytes;
 }
+
+export const totalBytes = ({ kept, passing, repeated }: ArenaBytes): number =>
+  kept + passing + (repeated ? totalBytes(repeated) : 0);
 
 /**
  * Memory that is handed out by moving a pointer and taken back all at once. Parameters live in arenas that are never
@@ -17,7 +21,8 @@ export interface ArenaBytes {
  */
 export class Arena implements Disposable {
   private readonly handle: number;
-  private child: Arena | undefined;
+  private passingArena: Arena | undefined;
+  private repeatedArena: Arena | undefined;
 
   /** Takes `kept` bytes from the device at once, `passing` ones when they are first used, and more when they are needed. */
   constructor(
@@ -42,28 +47,37 @@ export class Arena implements Disposable {
 
   /** Memory of its own for what does not outlive a part of the work, such as a layer: its owner resets it there. */
   get passing(): Arena {
-    this.child ??= new Arena(this.device, { kept: this.reserve.passing ?? 0 });
-    return this.child;
+    this.passingArena ??= new Arena(this.device, { kept: this.reserve.passing ?? 0 });
+    return this.passingArena;
+  }
+
+  /** Likewise for what is given up after the forward pass and computed again in the backward pass. */
+  get repeated(): Arena {
+    this.repeatedArena ??= new Arena(this.device, this.reserve.repeated);
+    return this.repeatedArena;
   }
 
   /** Ends every tensor of this arena; using one is an error from here on. Work already enqueued is not disturbed. */
   reset(): void {
-    this.child?.reset();
+    this.passingArena?.reset();
+    this.repeatedArena?.reset();
     native.resetArena(this.handle);
   }
 
   /** The most bytes that were in use between two resets: an arena that reserves as much never grows. */
   get peak(): ArenaBytes {
-    return { kept: native.arenaPeak(this.handle), passing: this.child?.peak.kept ?? 0 };
+    const own = { kept: native.arenaPeak(this.handle), passing: this.passingArena?.peak.kept ?? 0 };
+    return this.repeatedArena ? { ...own, repeated: this.repeatedArena.peak } : own;
   }
 
   /** Bytes taken from the device. */
   get bytes(): number {
-    return native.arenaBytes(this.handle) + (this.child?.bytes ?? 0);
+    return native.arenaBytes(this.handle) + (this.passingArena?.bytes ?? 0) + (this.repeatedArena?.bytes ?? 0);
   }
 
   [Symbol.dispose](): void {
-    this.child?.[Symbol.dispose]();
+    this.passingArena?.[Symbol.dispose]();
+    this.repeatedArena?.[Symbol.dispose]();
     forgotten.unregister(this);
     native.disposeArena(this.handle);
   }

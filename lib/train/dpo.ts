@@ -99,7 +99,7 @@ export class DpoTask implements DeviceTask<ReferencedPair> {
 
   private run(batch: PackedBatch, options: { readonly keepLogits: boolean }): Forward {
     const { arena, model } = this;
-    const { hidden, saved } = model.forward(arena, uploadInput(arena, batch));
+    const { hidden, saved } = model.forward(arena, uploadInput(arena, batch), this.options.recompute);
     const pairs = { rows: arena.from<"N">(batch.rows), labels: arena.from<"N">(batch.labels) };
     const head = tokenLogProbs(arena, { hidden, weight: model.head.value, ...pairs }, options);
     const segments = arena.from<"N">(batch.sequences);

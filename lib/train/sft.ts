@@ -15,7 +15,7 @@ export class SftTask implements DeviceTask<TokenSequence> {
 
   constructor(
     private readonly model: Llama,
-    options: TaskOptions,
+    private readonly options: TaskOptions,
   ) {
     this.arena = new Arena(model.device, options.reserve);
     this.budgets = budgetsOf(options, model.config.vocabSize);
@@ -57,7 +57,7 @@ export class SftTask implements DeviceTask<TokenSequence> {
 
   private run(batch: PackedBatch, options: { readonly keepLogits: boolean }) {
     const { arena, model } = this;
-    const { hidden, saved } = model.forward(arena, uploadInput(arena, batch));
+    const { hidden, saved } = model.forward(arena, uploadInput(arena, batch), this.options.recompute);
     const pairs = { rows: arena.from<"N">(batch.rows), labels: arena.from<"N">(batch.labels) };
     return { saved, head: tokenLogProbs(arena, { hidden, weight: model.head.value, ...pairs }, options) };
   }

@@ -1,4 +1,5 @@
 import { logitsStride } from "../kernels/token_log_probs.js";
+import type { Recompute } from "../model/llama.js";
 import type { ArenaBytes } from "../tensor/arena.js";
 import type { Metrics } from "./metrics.js";
 
@@ -16,6 +17,8 @@ export interface TaskOptions {
    * goes through alone, and its logits are computed twice.
    */
   readonly labelBudget?: number;
+  /** Whether blocks are computed a second time for their backward pass: less memory, a third more work. */
+  readonly recompute?: Recompute;
   /** Memory for activations to take in advance; default none. It grows where that is too little. */
   readonly reserve?: ArenaBytes;
 }

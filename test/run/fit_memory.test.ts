@@ -7,12 +7,18 @@ import type { TrainingRecipe } from "../../lib/recipe/schema.js";
 import { fitMemory } from "../../lib/run/fit_memory.js";
 import type { Prepared } from "../../lib/run/prepared.js";
 import type { Settings } from "../../lib/run/settings.js";
+import { totalBytes } from "../../lib/tensor/arena.js";
 import { Device } from "../../lib/tensor/device.js";
 import { DpoTask, type ReferencedPair } from "../../lib/train/dpo.js";
 
 const config = await readModelConfig("assets/quickstart");
 const precision = { config, dtype: "bf16" } as const;
-const recipe = { token_budget: null, per_device_train_batch_size: 8, per_device_eval_batch_size: 4 } as TrainingRecipe;
+const recipe = {
+  token_budget: null,
+  recompute: "auto",
+  per_device_train_batch_size: 8,
+  per_device_eval_batch_size: 4,
+} as TrainingRecipe;
 const settings = { optimizer: { beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0 } } as Settings;
 
 const pairOf = (prompt: number, chosen: number, rejected: number): ReferencedPair => ({
@@ -46,6 +52,27 @@ test("what is planned is what a step takes", async () => {
   await task.forwardBackward([pairOf(100, 1000, 900), pairOf(900, 1100, 1200)], 1);
   expect(task.peak).toEqual(reserve);
 });
+
+test("blocks are computed twice where memory is shorter still, or always when asked", async () => {
+  const once = { ...recipe, token_budget: 2048, recompute: "none" } as TrainingRecipe;
+  const twice = { ...once, recompute: "block" } as TrainingRecipe;
+  const planFor = (free: number, given: TrainingRecipe) =>
+    fitMemory(gpuWith(free), given, settings, prepared, precision);
+  const [less, more] = [await planFor(2 ** 40, twice), await planFor(2 ** 40, once)];
+  expect([less.recompute, more.recompute]).toEqual(["block", "none"]);
+  expect(totalBytes(less.reserve!)).toBeLessThan(totalBytes(more.reserve!));
+
+  const states = 1.5 * 2 ** 30 + 16 * (await elements());
+  const between = states + (totalBytes(less.reserve!) + totalBytes(more.reserve!)) / 2;
+  expect(await planFor(between, { ...once, recompute: "auto" } as TrainingRecipe)).toEqual(less);
+  await expect(planFor(between, once)).rejects.toMatchObject({ code: "ERR_OUT_OF_MEMORY" });
+});
+
+async function elements(): Promise<number> {
+  using device = Device.plan();
+  using model = new Llama(device, config, { dtype: "bf16", trainable: true });
+  return model.parameters.weights.size;
+}
 
 test("fewer tokens at once where memory is short, and a table where nothing fits", async () => {
   const free = async (bytes: number) => fitMemory(gpuWith(bytes), recipe, settings, prepared, precision);

@@ -66,21 +66,40 @@ describe.each(FOLDERS)("%s", (name) => {
     expect(Object.entries(errors).filter(([, error]) => !(error < tolerance))).toEqual([]);
   };
 
-  // A budget of one token gives each row a batch of its own: packing must not change the gradient.
-  test.each([1, 4096])("SFT's loss and gradients, packed to %i tokens", async (tokenBudget) => {
+  // A budget of one token gives each row a batch of its own: packing must not change the gradient. With a budget of one
+  // label the logits of every row are computed twice.
+  test.each([{ tokenBudget: 1 }, { tokenBudget: 4096 }, { tokenBudget: 4096, labelBudget: 1 }])(
+    "SFT's loss and gradients, packed to %o",
+    async (budgets) => {
+      using device = Device.open(TEST_DEVICE);
+      using model = await loadModel(device, folder, { dtype: "f32", trainable: true });
+      using task = new SftTask(model, budgets);
+      const rows = golden.sequences.map(sequence);
+      expect(task.count(rows)).toBe(golden.sft.tokens);
+
+      fill(model.parameters.gradients, 0);
+      const metrics = await task.forwardBackward(rows, 1 / task.count(rows));
+      expect(Math.abs(metrics.mean("loss") - golden.sft.loss)).toBeLessThan(golden.tolerance.loss);
+      expect(metrics.mean("entropy")).toBeCloseTo(golden.sft.entropy, 4);
+      expect(metrics.mean("mean_token_accuracy")).toBeCloseTo(golden.sft.mean_token_accuracy, 6);
+      within(golden.tolerance.gradient, await gradientErrors(model, `${folder}/golden.safetensors`, "sft_grad"));
+      expect((await task.forward(rows)).mean("loss")).toBe(metrics.mean("loss"));
+    },
+  );
+
+  test("blocks computed twice give the same gradients, and take less memory", async () => {
     using device = Device.open(TEST_DEVICE);
     using model = await loadModel(device, folder, { dtype: "f32", trainable: true });
-    using task = new SftTask(model, { tokenBudget });
-    const rows = golden.sequences.map(sequence);
-    expect(task.count(rows)).toBe(golden.sft.tokens);
-
-    fill(model.parameters.gradients, 0);
-    const metrics = await task.forwardBackward(rows, 1 / task.count(rows));
-    expect(Math.abs(metrics.mean("loss") - golden.sft.loss)).toBeLessThan(golden.tolerance.loss);
-    expect(metrics.mean("entropy")).toBeCloseTo(golden.sft.entropy, 4);
-    expect(metrics.mean("mean_token_accuracy")).toBeCloseTo(golden.sft.mean_token_accuracy, 6);
-    within(golden.tolerance.gradient, await gradientErrors(model, `${folder}/golden.safetensors`, "sft_grad"));
-    expect((await task.forward(rows)).mean("loss")).toBe(metrics.mean("loss"));
+    const run = async (recompute: "none" | "block") => {
+      using task = new SftTask(model, { tokenBudget: 4096, recompute });
+      fill(model.parameters.gradients, 0);
+      const metrics = await task.forwardBackward(golden.sequences.map(sequence), 1 / golden.sft.tokens);
+      return { loss: metrics.mean("loss"), gradients: await model.parameters.gradients.readFloats(), peak: task.peak };
+    };
+    const [once, twice] = [await run("none"), await run("block")];
+    expect(twice.loss).toBe(once.loss);
+    expect(twice.gradients).toEqual(once.gradients);
+    expect(twice.peak.kept).toBeLessThan(once.peak.kept);
   });
 
   test("bf16 follows f32 on the same weights, and repeats itself to the last bit", async () => {
