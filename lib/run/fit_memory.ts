@@ -59,8 +59,8 @@ export async function fitMemory<Row>(
     for (const recompute of modes.filter((mode) => mode === modes[0] || tokenBudget <= REPEATED_BUDGET)) {
       const options = { tokenBudget, labelBudget, recompute };
       plan = await planMemory(settings, prepared, precision, options, tokens);
-      // A CPU's memory is taken page by page as it is used, and may be more than is free.
-      if (isCpu || totalOf(plan) + OVERHEAD <= free) return { ...options, reserve: plan.activations };
+      if (totalOf(plan) + OVERHEAD <= free) return { ...options, reserve: plan.activations };
+      if (isCpu) return options; // what batches need is taken as they come, and may be less
     }
   }
   throw new MemoryError(device.description, describe(plan!, free));

@@ -53,6 +53,13 @@ test("what is planned is what a step takes", async () => {
   expect(task.peak).toEqual(reserve);
 });
 
+test("a CPU takes memory in advance where there is enough of it", async () => {
+  const cpuWith = (free: number) => ({ ...gpuWith(free), kind: "cpu" }) as Device;
+  const f32 = { config, dtype: "f32" } as const;
+  expect((await fitMemory(cpuWith(2 ** 40), recipe, settings, prepared, f32)).reserve?.kept).toBeGreaterThan(0);
+  expect(await fitMemory(cpuWith(2 ** 30), recipe, settings, prepared, f32)).not.toHaveProperty("reserve");
+});
+
 test("blocks are computed twice where memory is shorter still, or always when asked", async () => {
   const once = { ...recipe, token_budget: 2048, recompute: "none" } as TrainingRecipe;
   const twice = { ...once, recompute: "block" } as TrainingRecipe;
