@@ -138,7 +138,7 @@ def end_to_end(axes, T, H, K, D, lengths, peers=("torch flash", "FlashAttention 
 def head():
     """Projection and cross-entropy in chunks of rows, as trainers without a fused kernel do it."""
     for T, C, V, N in [(4096, 4096, 32000, 2048), (8192, 288, 32064, 4096)]:
-        axes = {"T": T, "C": C, "V": V, "N": N}
+        axes = {"T": T, "C": C, "V": V, "N": N, "L": N, "S": -(-V // 8) * 8}  # autograd keeps logits: so do we
         N = N // scale
         x, w, labels = noise(N, C, grad=True), noise(V, C, grad=True), torch.randint(V, (N,), device=device)
 
