@@ -89,7 +89,7 @@ const { values, positionals } = parseArgs({
   },
 });
 const threads = values.threads ? Number(values.threads) : availableParallelism();
-const instructionSet = values.isa ?? systemInfo().instructionSets.at(-1)!;
+const instructionSet = values.isa ?? systemInfo().cpu[0]!.features;
 using device = openDevice(values.device, { threads, instructionSet });
 const rows = new Rows(device, values.out ?? (values.record ? resultsFile(device) : undefined), {
   ...(device.kind === "cpu" && { isa: instructionSet, threads }),

@@ -5,7 +5,7 @@ import type { LibraryInfo, SystemInfo } from "../native/surface.js";
 export interface CpuOptions {
   /** Default: `WESTWIND_THREADS`, else one for each processor that this process may use. */
   readonly threads?: number;
-  /** One of `systemInfo().instructionSets`. Default: `WESTWIND_ISA`, else the best this machine runs. */
+  /** One of `systemInfo().instructionSets`. Default: `WESTWIND_ISA`, else the fastest here. */
   readonly instructionSet?: string;
 }
 
@@ -20,9 +20,9 @@ export class Device implements Disposable {
   static cpu(options: CpuOptions = {}): Device {
     const threads = options.threads ?? threadsFromEnvironment();
     const instructionSet = options.instructionSet ?? process.env.WESTWIND_ISA ?? "";
-    const { cpu, instructionSets } = native.systemInfo();
+    const { cpu } = native.systemInfo();
     const stream = native.createStream("cpu", threads, instructionSet);
-    const isa = instructionSet || instructionSets.at(-1);
+    const isa = instructionSet || cpu[0]?.features;
     return new Device("cpu", stream, `${cpu[0]?.name}, ${isa}, ${threads || cpu[0]?.units} threads`);
   }
 

@@ -18,7 +18,7 @@ enum class Isa {
 
 const char* isa_name(Isa isa);
 bool runs_here(Isa isa);
-Isa best_isa();
+Isa best_isa();  // the fastest here
 
 std::string processor_name();
 int available_processors();  // what the affinity mask and the cgroup's quota leave to this process
