@@ -3,8 +3,8 @@
 //   node scripts/build_native.mjs [--verbose] [--if-needed] [--cuda | --simt]          (installed: npx westwind-build)
 // --verbose shows the tools' output as it comes. --if-needed does nothing when an addon is there and loads.
 // Where there are GPUs and nvcc, it has the CUDA backend for them, unless WESTWIND_CMAKE_ARGS has -DWW_CUDA=OFF.
-// --cuda builds build/cuda/westwind.node with the CUDA backend for GPUs elsewhere, --simt build/simt/westwind.node with that backend
-// emulated on the CPU, for tests.
+// --cuda builds build/cuda/westwind.node with the CUDA backend for GPUs elsewhere, --simt build/simt/westwind.node with
+// that backend emulated on the CPU, for tests.
 // WESTWIND_CMAKE_ARGS="-DNAME=VALUE ..." sets options of CMakeLists.txt, which a build without the variable keeps.
 import { spawnSync } from "node:child_process";
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";

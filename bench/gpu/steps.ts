@@ -21,7 +21,7 @@ import { Device } from "../../lib/tensor/device.js";
 import { DpoTask, type ReferencedPair } from "../../lib/train/dpo.js";
 import { SftTask } from "../../lib/train/sft.js";
 import { trainStep } from "../../lib/train/step.js";
-import { type DeviceTask, labelsIn, type TaskOptions } from "../../lib/train/task.js";
+import { type DeviceTask, LOGITS_BYTES, labelsIn, type TaskOptions } from "../../lib/train/task.js";
 import { openDevice, Rows } from "../common.js";
 import { timeKernel } from "../kernels/harness.js";
 import { fillWithNoise } from "../noise.js";
@@ -30,7 +30,6 @@ import { fillWithNoise } from "../noise.js";
 const NOMINAL_TFLOPS = 989;
 const BUDGETS = [16384, 8192, 4096, 2048];
 /** Workspaces, libraries, and what the allocator cannot use. */
-const LOGITS_BYTES = 2 ** 31;
 const OVERHEAD = 2 * 2 ** 30;
 const OPTIMIZER = { beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0 };
 const LEARNING_RATE = 1e-7;
@@ -219,7 +218,7 @@ async function planFor<Row>(work: Work<Row>): Promise<{ config: ModelConfig; opt
       using plan = Device.plan();
       using model = new Llama(plan, config, { dtype, trainable: true });
       using optimizer = new AdamW(model.parameters, OPTIMIZER);
-      const labelBudget = labelsIn(LOGITS_BYTES, config.vocabSize);
+      const labelBudget = labelsIn(LOGITS_BYTES.cuda, config.vocabSize);
       using task = work.make(model, { tokenBudget, labelBudget });
       await task.forwardBackward(work.rows, 1);
       const weights = model.parameters.weights.size * (4 + 4);

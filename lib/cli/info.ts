@@ -20,7 +20,7 @@ function describe(info: ReturnType<typeof systemInfo>): string {
     ...cpu.map(
       (device) => `cpu      ${device.name}, ${device.units} threads${askedThreads()}, ${gib(device.memoryBytes)}`,
     ),
-    `kernels  ${instructionSets.join(", ")}; ${usedSet(instructionSets, cpu[0]?.features)}`,
+    `kernels  ${instructionSets.join(", ")}; ${usedSet(instructionSets, cpu[0]!.features)}`,
     ...cuda.map((device, i) => {
       if (cudaLibraries.some(({ missing }) => missing))
         return `cuda:${i}   ${device.name}, ${device.features}, not usable`;
@@ -43,7 +43,7 @@ function askedThreads(): string {
     : ` (WESTWIND_THREADS is ${asked}, expected a positive integer)`;
 }
 
-function usedSet(known: readonly string[], fastest = known.at(-1)!): string {
+function usedSet(known: readonly string[], fastest: string): string {
   const asked = process.env.WESTWIND_ISA || fastest;
   return known.includes(asked) ? `${asked} is used` : `WESTWIND_ISA is ${asked}, expected one of them`;
 }

@@ -37,7 +37,7 @@ export interface PackOptions {
 /** Packs whole rows, none cropped, by best fit decreasing. Attention does not reach from one row into another. */
 export function packSequences(sequences: readonly TokenSequence[], options: PackOptions): PackedBatch[] {
   const sizes = sequences.map(({ ids, trainable }) => ({ tokens: ids.length, labels: countLabels(trainable) }));
-  return fill(sizes, options).map((items) => laySequences(sequences, items));
+  return binsOf(sizes, options).map((items) => laySequences(sequences, items));
 }
 
 /** Packs pairs as [prompt | chosen | rejected]: both answers see the prompt, which is there once, and not each other. */
@@ -46,11 +46,11 @@ export function packPairs(pairs: readonly TokenPair[], options: PackOptions): Pa
     const labels = chosen.length + rejected.length;
     return { tokens: prompt.length + labels, labels };
   });
-  return fill(sizes, options).map((items) => layPairs(pairs, items));
+  return binsOf(sizes, options).map((items) => layPairs(pairs, items));
 }
 
 /** Neither budget is passed when the larger of the two shares that each row takes add up to at most 1. */
-function fill(
+function binsOf(
   sizes: readonly { readonly tokens: number; readonly labels: number }[],
   { tokenBudget, labelBudget = Number.POSITIVE_INFINITY }: PackOptions,
 ): number[][] {

@@ -15,8 +15,8 @@ import { inverseFrequencies } from "./rope_frequencies.js";
 // T = packed tokens, C = hidden size, V = vocabulary
 
 /**
- * What of the forward pass waits for the backward pass: everything but what products do not make, or of each block its
- * input only, from which it is computed again. The numbers are the same.
+ * What is computed again for the backward pass. `none`: swiglu's result, which needs no product. `block`: whole blocks,
+ * of which only their input waits. The numbers are the same.
  */
 export type Recompute = "none" | "block";
 

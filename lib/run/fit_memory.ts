@@ -7,7 +7,7 @@ import type { TrainingRecipe } from "../recipe/schema.js";
 import { textTable } from "../report/table.js";
 import { type ArenaBytes, totalBytes } from "../tensor/arena.js";
 import { Device } from "../tensor/device.js";
-import { labelsIn, type TaskOptions } from "../train/task.js";
+import { LOGITS_BYTES, labelsIn, type TaskOptions } from "../train/task.js";
 import type { Prepared } from "./prepared.js";
 import type { Settings } from "./settings.js";
 
@@ -30,9 +30,6 @@ const GPU_BUDGETS = [16384, 8192, 4096, 2048, 1024];
 /** With fewer tokens at once products are so much slower that computing blocks twice may cost no more. */
 const REPEATED_BUDGET = 2048;
 const AUTO = ["none", "block"] as const;
-/** Of logits that wait for the backward pass. */
-const CPU_LOGITS_BYTES = 2 ** 27;
-const GPU_LOGITS_BYTES = 2 ** 31;
 /** Workspaces of kernels, the libraries' own and what the allocator cannot use. */
 const OVERHEAD = 1.5 * 2 ** 30;
 
@@ -50,7 +47,7 @@ export async function fitMemory<Row>(
   const isCpu = device.kind === "cpu";
   const rows = Math.max(recipe.per_device_train_batch_size, recipe.per_device_eval_batch_size);
   const budgets = recipe.token_budget !== null ? [recipe.token_budget] : isCpu ? [CPU_BUDGET] : GPU_BUDGETS;
-  const labelBudget = labelsIn(isCpu ? CPU_LOGITS_BYTES : GPU_LOGITS_BYTES, precision.config.vocabSize);
+  const labelBudget = labelsIn(LOGITS_BYTES[isCpu ? "cpu" : "cuda"], precision.config.vocabSize);
   const { free } = device.memory;
   let plan: MemoryPlan | undefined;
   const modes = recipe.recompute === "auto" ? AUTO : [recipe.recompute];

@@ -38,6 +38,9 @@ export interface Task<Row> {
   forward(rows: readonly Row[]): Promise<Metrics>;
 }
 
+/** Bytes of logits that wait for the backward pass at most, unless a task is told otherwise. */
+export const LOGITS_BYTES = { cpu: 2 ** 27, cuda: 2 ** 31 };
+
 /** How many labels' logits fit into so many bytes: one at least. */
 export const labelsIn = (bytes: number, vocabSize: number): number =>
   Math.max(1, Math.floor(bytes / (4 * logitsStride(vocabSize))));
@@ -45,5 +48,5 @@ export const labelsIn = (bytes: number, vocabSize: number): number =>
 /** Both budgets, what is left out added. */
 export const budgetsOf = ({ tokenBudget, labelBudget }: TaskOptions, vocabSize: number) => ({
   tokenBudget,
-  labelBudget: labelBudget ?? labelsIn(2 ** 27, vocabSize),
+  labelBudget: labelBudget ?? labelsIn(LOGITS_BYTES.cpu, vocabSize),
 });
