@@ -119,12 +119,16 @@ describe.skipIf(models === undefined || stories === undefined)("the numbers of T
     const { lines } = golden(name);
     const run = async (output: string) => {
       const keys = { dtype: "bfloat16", dataset_name: fileOf("dpo", "train"), output_dir: join(folder, output) };
-      return logged(await carryThrough("dpo", recipe(name, keys))).map(({ loss }) => loss!);
+      const events = await carryThrough("dpo", recipe(name, keys));
+      const prepared = events.find((event) => event.kind === "prepared");
+      expect(prepared?.device).toMatch(/, bf16$/);
+      return logged(events).map(({ loss }) => loss!);
     };
     const losses = await run("bf16");
     const expected = lines.filter(isStep).map(({ loss }) => loss!);
     const apart = losses.map((loss, i) => loss / expected[i]! - 1);
     expect(apart.filter((difference) => !(Math.abs(difference) <= 0.1))).toEqual([]);
+    expect(Math.max(...apart.map(Math.abs))).toBeGreaterThan(1e-3); // which float32 would not reach
     expect(Math.abs(apart.reduce((sum, difference) => sum + difference, 0) / apart.length)).toBeLessThan(0.02);
     expect(await run("bf16-again")).toEqual(losses);
   });

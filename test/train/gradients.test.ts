@@ -6,6 +6,7 @@ import { readSafetensorsHeader } from "../../lib/checkpoint/safetensors.js";
 import type { TokenSequence } from "../../lib/data/encode.js";
 import { cast } from "../../lib/kernels/cast.js";
 import { fill } from "../../lib/kernels/fill.js";
+import { logitsStride } from "../../lib/kernels/token_log_probs.js";
 import type { Llama } from "../../lib/model/llama.js";
 import { Device } from "../../lib/tensor/device.js";
 import { DpoTask } from "../../lib/train/dpo.js";
@@ -140,6 +141,26 @@ describe.each(FOLDERS)("%s", (name) => {
     expect(metrics.mean("rewards/chosen")).toBeCloseTo(dpo.chosen_reward, 4);
     expect(metrics.mean("rewards/margins")).toBeCloseTo(dpo.margin, 4);
     within(tolerance.gradient, await gradientErrors(model, `${folder}/golden.safetensors`, "dpo_grad"));
+  });
+});
+
+test("logits wait for the backward pass up to the label budget, and no further", async () => {
+  using device = Device.open(TEST_DEVICE);
+  using model = await loadModel(device, "test/golden/tiny-llama", { dtype: "f32", trainable: true });
+  const row = sequence([1, 5, 9, 13, 17, 21]); // 5 labels
+  const pair = { prompt: row.ids.slice(0, 2), chosen: row.ids.slice(2, 4), rejected: row.ids.slice(3), place };
+  const kept = async (labelBudget: number) => {
+    using sft = new SftTask(model, { tokenBudget: 4096, labelBudget });
+    using dpo = new DpoTask(model, { beta: 0.1, labelSmoothing: 0, tokenBudget: 4096, labelBudget });
+    await sft.forwardBackward([row], 1);
+    await dpo.forwardBackward([{ ...pair, refChosen: 0, refRejected: 0 }], 1);
+    return [sft.peak.kept, dpo.peak.kept];
+  };
+  const [with5, with4] = [await kept(5), await kept(4)];
+  const bytes = 5 * 4 * logitsStride(model.config.vocabSize);
+  with5.forEach((most, i) => {
+    expect(most - with4[i]!).toBeGreaterThan(bytes - 64); // an arena hands out multiples of 64
+    expect(most - with4[i]!).toBeLessThan(bytes + 64);
   });
 });
 
