@@ -14,9 +14,11 @@ import { WestwindError } from "../../lib/base/errors.js";
 import { Random } from "../../lib/base/random.js";
 import type { TokenSequence } from "../../lib/data/encode.js";
 import { fill } from "../../lib/kernels/fill.js";
+import type { Recompute } from "../../lib/model/block.js";
 import { type ModelConfig, parseModelConfig } from "../../lib/model/config.js";
 import { Llama } from "../../lib/model/llama.js";
 import { AdamW } from "../../lib/optim/adamw.js";
+import { totalBytes } from "../../lib/tensor/arena.js";
 import { Device } from "../../lib/tensor/device.js";
 import { DpoTask, type ReferencedPair } from "../../lib/train/dpo.js";
 import { SftTask } from "../../lib/train/sft.js";
@@ -29,6 +31,7 @@ import { fillWithNoise } from "../noise.js";
 /** bf16 with f32 sums, dense, of an H100 or H200 SXM as NVIDIA states it. */
 const NOMINAL_TFLOPS = 989;
 const BUDGETS = [16384, 8192, 4096, 2048];
+const RECOMPUTED: readonly Recompute[] = ["none", "elementwise"];
 /** Workspaces, libraries, and what the allocator cannot use. */
 const OVERHEAD = 2 * 2 ** 30;
 const OPTIMIZER = { beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0 };
@@ -173,6 +176,7 @@ async function measure<Row>(name: string, work: Work<Row>): Promise<void> {
     layers: config.numLayers,
     parameters: model.parameters.weights.size,
     token_budget: options.tokenBudget,
+    recompute: options.recompute,
     batch: work.rows.length,
     tokens: work.tokens,
     labels: work.labels,
@@ -214,17 +218,18 @@ async function planFor<Row>(work: Work<Row>): Promise<{ config: ModelConfig; opt
   const whole = configOf(values.layers ? Number(values.layers) : undefined);
   for (let layers = whole.numLayers; layers > 0; layers--) {
     const config = configOf(layers);
-    for (const tokenBudget of budgets) {
+    for (const [tokenBudget, recompute] of budgets.flatMap((budget) =>
+      RECOMPUTED.map((mode) => [budget, mode] as const),
+    )) {
       using plan = Device.plan();
       using model = new Llama(plan, config, { dtype, trainable: true });
       using optimizer = new AdamW(model.parameters, OPTIMIZER);
       const labelBudget = labelsIn(LOGITS_BYTES.cuda, config.vocabSize);
-      using task = work.make(model, { tokenBudget, labelBudget });
+      using task = work.make(model, { tokenBudget, labelBudget, recompute });
       await task.forwardBackward(work.rows, 1);
       const weights = model.parameters.weights.size * (4 + 4);
-      const { kept, passing } = task.peak;
-      if (weights + optimizer.bytes + kept + passing + OVERHEAD > free) continue;
-      return { config, options: { tokenBudget, labelBudget, reserve: task.peak } };
+      if (weights + optimizer.bytes + totalBytes(task.peak) + OVERHEAD > free) continue;
+      return { config, options: { tokenBudget, labelBudget, recompute, reserve: task.peak } };
     }
   }
   throw new WestwindError("ERR_OUT_OF_MEMORY", `${(free / 2 ** 30).toFixed(1)} GiB are too few for one layer`);

@@ -12,7 +12,9 @@ const mistral = [
 
 export const benches: KernelBench[] = [
   { kernel: "rms_norm_forward", axes, scalars: { eps: 1e-5 } },
+  { kernel: "residual_rms_norm_forward", axes, scalars: { eps: 1e-5 } },
   { kernel: "rms_norm_backward", axes },
   { kernel: "rms_norm_forward", on: "cuda", dtypes: BF16, axes: mistral, scalars: { eps: 1e-5 } },
+  { kernel: "residual_rms_norm_forward", on: "cuda", dtypes: BF16, axes: mistral, scalars: { eps: 1e-5 } },
   { kernel: "rms_norm_backward", on: "cuda", dtypes: BF16, axes: mistral },
 ];

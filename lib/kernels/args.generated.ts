@@ -19,6 +19,15 @@ export interface KernelArgs {
     rstd: AnyTensor; // out f32[R]
     eps: number;
   };
+  residual_rms_norm_forward: {
+    x: AnyTensor; // in t[R,C]
+    update: AnyTensor; // in t[R,C]
+    weight: AnyTensor; // in t[C]
+    sum: AnyTensor; // out t[R,C]
+    y: AnyTensor; // out t[R,C]
+    rstd: AnyTensor; // out f32[R]
+    eps: number;
+  };
   rms_norm_backward: {
     dy: AnyTensor; // in t[R,C]
     x: AnyTensor; // in t[R,C]
@@ -44,27 +53,24 @@ export interface KernelArgs {
     dweight: AnyTensor; // acc f32[F,C]
   };
   bias_forward: {
-    x: AnyTensor; // in t[R,F]
+    x: AnyTensor; // update t[R,F]
     bias: AnyTensor; // in t[F]
-    y: AnyTensor; // out t[R,F]
   };
   bias_backward: {
     dy: AnyTensor; // in t[R,F]
     dbias: AnyTensor; // acc f32[F]
   };
   rope_forward: {
-    x: AnyTensor; // in t[T,M,D]
+    x: AnyTensor; // update t[T,M,D]
     positions: AnyTensor; // in i32[T]
     inverse_frequencies: AnyTensor; // in f32[E]
-    y: AnyTensor; // out t[T,M,D]
     rotated: number;
     scaling: number;
   };
   rope_backward: {
-    dy: AnyTensor; // in t[T,M,D]
+    dx: AnyTensor; // update t[T,M,D]
     positions: AnyTensor; // in i32[T]
     inverse_frequencies: AnyTensor; // in f32[E]
-    dx: AnyTensor; // out t[T,M,D]
     rotated: number;
     scaling: number;
   };
@@ -114,11 +120,6 @@ export interface KernelArgs {
     dy: AnyTensor; // in t[R,F]
     gate_up: AnyTensor; // in t[R,G]
     dgate_up: AnyTensor; // out t[R,G]
-  };
-  add: {
-    a: AnyTensor; // in t[R,C]
-    b: AnyTensor; // in t[R,C]
-    y: AnyTensor; // out t[R,C]
   };
   token_log_probs_forward: {
     hidden: AnyTensor; // in t[T,C]

@@ -21,11 +21,6 @@ export interface Rotation {
   readonly scaling: number;
 }
 
-export interface AttentionSaved {
-  readonly x: Tensor<"T,C">;
-  readonly attention: FlashAttentionSaved;
-}
-
 /** `y = softmax(rope(q) rope(k)^T / sqrt(D) + mask) v o^T`, with q, k and v from one product with the fused weights. */
 export class Attention {
   private readonly qkv: Param<"MD,C">;
@@ -48,47 +43,55 @@ export class Attention {
   /** Queries, keys and values of `x`, rotated to their positions. */
   project(arena: Arena, x: Tensor<"T,C">, positions: Tensor<"T">, rotation: Rotation): Tensor<"T,M,D"> {
     const { numHeads, numKvHeads, headSize } = this.config;
-    let qkv = linear(arena.passing, x, this.qkv.value);
-    if (this.qkvBias) qkv = addBias(arena.passing, qkv, this.qkvBias.value);
+    const qkv = linear(arena, x, this.qkv.value);
+    if (this.qkvBias) addBias(qkv, this.qkvBias.value);
     const heads = qkv.view<"T,M,D">([x.shape[0]!, numHeads + 2 * numKvHeads, headSize]);
-    return rope(arena, heads, { positions, ...rotation, rotated: numHeads + numKvHeads });
+    rope(heads, { positions, ...rotation, rotated: numHeads + numKvHeads });
+    return heads;
   }
 
   /** What the heads saw, mixed back to the hidden size. */
   mix(arena: Arena, heads: Tensor<"T,H,D">): Tensor<"T,C"> {
     const { numHeads, headSize } = this.config;
     const y = linear(arena, heads.view<"T,Q">([heads.shape[0]!, numHeads * headSize]), this.output.value);
-    return this.outputBias ? addBias(arena, y, this.outputBias.value) : y;
+    if (this.outputBias) addBias(y, this.outputBias.value);
+    return y;
   }
 
+  /** What backward reads lies in `arena`, `y` in `passing`. */
   forward(
     arena: Arena,
+    passing: Arena,
     x: Tensor<"T,C">,
     mask: AttentionMask,
     rotation: Rotation,
-  ): { y: Tensor<"T,C">; saved: AttentionSaved } {
+  ): { y: Tensor<"T,C">; saved: FlashAttentionSaved } {
     const { numHeads, headSize, slidingWindow } = this.config;
     const qkv = this.project(arena, x, mask.positions, rotation);
     const options = { numHeads, scale: 1 / Math.sqrt(headSize), window: slidingWindow ?? 0 };
-    const { y: heads, saved: attention } = flashAttention(arena, qkv, mask, options);
-    return { y: this.mix(arena.passing, heads), saved: { x, attention } };
+    const { y: heads, saved } = flashAttention(arena, qkv, mask, options);
+    return { y: this.mix(passing, heads), saved };
   }
 
   /** Returns `dx`; adds to the gradients of the weights. */
-  backward(arena: Arena, dy: Tensor<"T,C">, saved: AttentionSaved, rotation: Rotation): Tensor<"T,C"> {
+  backward(
+    arena: Arena,
+    dy: Tensor<"T,C">,
+    x: Tensor<"T,C">,
+    saved: FlashAttentionSaved,
+    rotation: Rotation,
+  ): Tensor<"T,C"> {
     const { numHeads, numKvHeads, headSize } = this.config;
-    const { x, attention } = saved;
     const T = x.shape[0]!;
 
     if (this.outputBias) addBiasBackward(dy, this.outputBias.grad);
-    linearBackwardWeight(dy, attention.y.view<"T,Q">([T, numHeads * headSize]), this.output.grad);
-    const dheads = linearBackwardInput(arena, dy, this.output.value).view<"T,H,D">([T, numHeads, headSize]);
+    linearBackwardWeight(dy, saved.y.view<"T,Q">([T, numHeads * headSize]), this.output.grad);
+    const dy3 = linearBackwardInput(arena, dy, this.output.value).view<"T,H,D">([T, numHeads, headSize]);
 
-    const drotated = flashAttentionBackward(arena, dheads, attention);
-    const { positions } = attention.mask;
-    const dheads3 = ropeBackward(arena, drotated, { positions, ...rotation, rotated: numHeads + numKvHeads });
+    const dheads = flashAttentionBackward(arena, dy3, saved);
+    ropeBackward(dheads, { positions: saved.mask.positions, ...rotation, rotated: numHeads + numKvHeads });
 
-    const dqkv = dheads3.view<"T,MD">([T, (numHeads + 2 * numKvHeads) * headSize]);
+    const dqkv = dheads.view<"T,MD">([T, (numHeads + 2 * numKvHeads) * headSize]);
     if (this.qkvBias) addBiasBackward(dqkv, this.qkvBias.grad);
     linearBackwardWeight(dqkv, x, this.qkv.grad);
     return linearBackwardInput(arena, dqkv, this.qkv.value);

@@ -1,4 +1,3 @@
-import { add } from "../kernels/add.js";
 import { cachedAttention } from "../kernels/cached_attention.js";
 import { embedding } from "../kernels/embedding.js";
 import { linear } from "../kernels/linear.js";
@@ -7,6 +6,7 @@ import type { Tensor } from "../tensor/tensor.js";
 import { type PackedTokens, uploadInput } from "./input.js";
 import type { KvCache } from "./kv_cache.js";
 import type { Llama } from "./llama.js";
+import type { Residual } from "./norm.js";
 
 // B = sequences, T = packed tokens, C = hidden size, V = vocabulary
 
@@ -20,7 +20,7 @@ export function prefill(
   const { hidden, saved } = model.forward(arena, uploadInput(arena, prompts));
   const slots = arena.from<"T">(prompts.slots);
   saved.blocks.forEach((block, layer) => {
-    cache.write(layer, block.attention.attention.qkv, slots);
+    cache.write(layer, block.attention.rest.qkv, slots);
   });
   return linear(arena, embedding(arena, arena.from<"B">(prompts.rows), hidden), model.head.value);
 }
@@ -45,13 +45,15 @@ export function decode(model: Llama, arena: Arena, cache: KvCache, step: DecodeS
     window: config.slidingWindow ?? 0,
   };
 
-  let x = embedding(arena, arena.from<"T">(step.tokens), model.embedding.value);
+  let x: Residual = { x: embedding(arena, arena.from<"T">(step.tokens), model.embedding.value) };
   model.blocks.forEach((block, layer) => {
-    const qkv = block.attention.project(arena, block.inputNorm.forward(arena, x).y, positions, rotation);
+    const { y: normed, saved: norm } = block.inputNorm.forward(arena, x);
+    const qkv = block.attention.project(arena, normed, positions, rotation);
     cache.write(layer, qkv, slots);
     const heads = cachedAttention(arena, qkv, cache.layer(layer), { begins, lengths }, options);
-    const h = add(arena, x, block.attention.mix(arena, heads));
-    x = add(arena, h, block.mlp.forward(arena, block.postAttentionNorm.forward(arena, h).y).y);
+    const h = { x: norm.x, update: block.attention.mix(arena, heads) };
+    const { y: renormed, saved: postNorm } = block.postAttentionNorm.forward(arena, h);
+    x = { x: postNorm.x, update: block.mlp.forward(arena, arena, renormed).y };
   });
-  return linear(arena, model.norm.forward(arena, x).y.view<"B,C">(x.shape), model.head.value);
+  return linear(arena, model.norm.forward(arena, x).y.view<"B,C">(x.x.shape), model.head.value);
 }

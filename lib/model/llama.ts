@@ -4,21 +4,15 @@ import { Arena } from "../tensor/arena.js";
 import type { Device } from "../tensor/device.js";
 import type { Param, Tensor } from "../tensor/tensor.js";
 import type { Rotation } from "./attention.js";
-import { Block, type BlockSaved } from "./block.js";
+import { Block, type BlockSaved, type Recompute } from "./block.js";
 import type { ModelConfig } from "./config.js";
 import type { ModelInput } from "./input.js";
-import { Norm, type RmsNormSaved } from "./norm.js";
+import { Norm, type NormSaved, type Residual } from "./norm.js";
 import { modelParameters } from "./parameter_specs.js";
 import { Parameters, type ParametersOptions } from "./parameters.js";
 import { inverseFrequencies } from "./rope_frequencies.js";
 
 // T = packed tokens, C = hidden size, V = vocabulary
-
-/**
- * What is computed again for the backward pass. `none`: swiglu's result, which needs no product. `block`: whole blocks,
- * of which only their input waits. The numbers are the same.
- */
-export type Recompute = "none" | "block";
 
 /** What the backward pass may touch, layer by layer. */
 export interface LlamaSaved {
@@ -27,7 +21,7 @@ export interface LlamaSaved {
   readonly inputs: readonly Tensor<"T,C">[];
   /** None where they are computed again. */
   readonly blocks: readonly BlockSaved[];
-  readonly norm: RmsNormSaved<"T", "C">;
+  readonly norm: NormSaved;
 }
 
 /**
@@ -76,19 +70,14 @@ export class Llama implements Disposable {
     input: ModelInput,
     recompute: Recompute = "none",
   ): { hidden: Tensor<"T,C">; saved: LlamaSaved } {
-    let x = embedding(arena, input.tokens, this.embedding.value);
+    let x: Residual = { x: embedding(arena, input.tokens, this.embedding.value) };
     const blocks: BlockSaved[] = [];
     const inputs: Tensor<"T,C">[] = [];
     for (const block of this.blocks) {
-      inputs.push(x);
-      if (recompute === "block") {
-        arena.repeated.reset();
-        x = block.forward(arena.repeated, x, input.mask, this.rotation, arena).y;
-      } else {
-        const { y, saved } = block.forward(arena, x, input.mask, this.rotation);
-        blocks.push(saved);
-        x = y;
-      }
+      const { y, saved } = block.forward(arena, x, input.mask, this.rotation, recompute);
+      inputs.push(saved.attention.norm.x);
+      if (recompute !== "block") blocks.push(saved);
+      x = y;
     }
     const { y: hidden, saved: norm } = this.norm.forward(arena, x);
     return { hidden, saved: { input, inputs, blocks, norm } };
@@ -105,8 +94,9 @@ export class Llama implements Disposable {
   }
 
   private repeat(arena: Arena, layer: number, { inputs, input }: LlamaSaved): BlockSaved {
-    arena.repeated.reset();
-    return this.blocks[layer]!.forward(arena.repeated, inputs[layer]!, input.mask, this.rotation).saved;
+    const own = arena.part("block");
+    own.reset();
+    return this.blocks[layer]!.forward(own, { x: inputs[layer]! }, input.mask, this.rotation).saved;
   }
 
   [Symbol.dispose](): void {

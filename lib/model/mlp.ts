@@ -9,7 +9,6 @@ import type { Parameters } from "./parameters.js";
 // T = packed tokens, C = hidden size, F = intermediate size, G = 2 F
 
 export interface MlpSaved {
-  readonly x: Tensor<"T,C">;
   readonly gateUp: Tensor<"T,G">;
 }
 
@@ -28,18 +27,17 @@ export class Mlp {
     this.downBias = config.mlpBias ? parameters.get(`${prefix}.down_proj.bias`) : undefined;
   }
 
-  forward(arena: Arena, x: Tensor<"T,C">): { y: Tensor<"T,C">; saved: MlpSaved } {
-    const { passing } = arena;
-    const gateUp = this.gateUpBias
-      ? addBias(arena, linear(passing, x, this.gateUp.value), this.gateUpBias.value)
-      : linear(arena, x, this.gateUp.value);
-    const h = swiglu(passing, gateUp);
-    const y = linear(passing, h, this.down.value);
-    return { y: this.downBias ? addBias(passing, y, this.downBias.value) : y, saved: { x, gateUp } };
+  /** What backward reads lies in `arena`, `y` in `passing`. */
+  forward(arena: Arena, passing: Arena, x: Tensor<"T,C">): { y: Tensor<"T,C">; saved: MlpSaved } {
+    const gateUp = linear(arena, x, this.gateUp.value);
+    if (this.gateUpBias) addBias(gateUp, this.gateUpBias.value);
+    const y = linear(passing, swiglu(passing, gateUp), this.down.value);
+    if (this.downBias) addBias(y, this.downBias.value);
+    return { y, saved: { gateUp } };
   }
 
   /** Returns `dx`; adds to the gradients of the weights. */
-  backward(arena: Arena, dy: Tensor<"T,C">, { x, gateUp }: MlpSaved): Tensor<"T,C"> {
+  backward(arena: Arena, dy: Tensor<"T,C">, x: Tensor<"T,C">, { gateUp }: MlpSaved): Tensor<"T,C"> {
     const h = swiglu(arena, gateUp); // recomputed: keeping it would cost T F numbers a layer, and it needs no product
     if (this.downBias) addBiasBackward(dy, this.downBias.grad);
     linearBackwardWeight(dy, h, this.down.grad);

@@ -35,10 +35,10 @@ export const modelKeys = {
     .nullable()
     .default(null)
     .describe("CPU threads; null: one per core. Results do not depend on it."),
-  recompute: oneOf(["auto", "none", "block"])
+  recompute: oneOf(["auto", "none", "elementwise", "block"])
     .default("auto")
     .describe(
-      "block: the forward pass keeps each block's input only and computes the rest again for the backward pass: less memory, a third more work, the same numbers. auto: where a GPU's memory needs it.",
+      "What the backward pass computes again instead of finding it kept; the numbers are the same. elementwise: what the norms give, a seventh less memory for hardly any work. block: all but each block's input, for a third more work. auto: as much as a GPU's memory needs.",
     ),
   token_budget: integer(1)
     .nullable()

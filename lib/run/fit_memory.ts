@@ -29,7 +29,7 @@ const CPU_BUDGET = 8192;
 const GPU_BUDGETS = [16384, 8192, 4096, 2048, 1024];
 /** With fewer tokens at once products are so much slower that computing blocks twice may cost no more. */
 const REPEATED_BUDGET = 2048;
-const AUTO = ["none", "block"] as const;
+const AUTO = ["none", "elementwise", "block"] as const;
 /** Workspaces of kernels, the libraries' own and what the allocator cannot use. */
 const OVERHEAD = 1.5 * 2 ** 30;
 
@@ -53,7 +53,9 @@ export async function fitMemory<Row>(
   const modes = recipe.recompute === "auto" ? AUTO : [recipe.recompute];
   for (const tokenBudget of budgets) {
     const tokens = Math.min(Math.max(tokenBudget, prepared.longest), rows * prepared.longest);
-    for (const recompute of modes.filter((mode) => mode === modes[0] || tokenBudget <= REPEATED_BUDGET)) {
+    for (const recompute of modes.filter(
+      (mode) => mode !== "block" || mode === modes[0] || tokenBudget <= REPEATED_BUDGET,
+    )) {
       const options = { tokenBudget, labelBudget, recompute };
       plan = await planMemory(settings, prepared, precision, options, tokens);
       if (totalOf(plan) + OVERHEAD <= free) return { ...options, reserve: plan.activations };

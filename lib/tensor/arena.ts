@@ -5,15 +5,14 @@ import { type DType, Tensor } from "./tensor.js";
 /** Tells of arenas that were forgotten rather than disposed of. A net for leaks, not a way to free memory. */
 const forgotten = new FinalizationRegistry((handle: number) => native.disposeArena(handle));
 
-/** Bytes of an arena, of what passes in it, and of what is computed twice. */
+/** Bytes of an arena's own, and of its parts. */
 export interface ArenaBytes {
   readonly kept: number;
-  readonly passing: number;
-  readonly repeated?: ArenaBytes;
+  readonly parts?: Readonly<Record<string, ArenaBytes>>;
 }
 
-export const totalBytes = ({ kept, passing, repeated }: ArenaBytes): number =>
-  kept + passing + (repeated ? totalBytes(repeated) : 0);
+export const totalBytes = ({ kept, parts = {} }: ArenaBytes): number =>
+  Object.values(parts).reduce((sum, part) => sum + totalBytes(part), kept);
 
 /**
  * Memory that is handed out by moving a pointer and taken back all at once. Parameters live in arenas that are never
@@ -21,15 +20,14 @@ export const totalBytes = ({ kept, passing, repeated }: ArenaBytes): number =>
  */
 export class Arena implements Disposable {
   private readonly handle: number;
-  private passingArena: Arena | undefined;
-  private repeatedArena: Arena | undefined;
+  private readonly parts = new Map<string, Arena>();
 
-  /** Takes `kept` bytes from the device at once, `passing` ones when they are first used, and more when they are needed. */
+  /** Takes `reserve` from the device, a part's when it is first used, and more when it is needed. */
   constructor(
     readonly device: Device,
-    private readonly reserve: Partial<ArenaBytes> = {},
+    private readonly reserve: ArenaBytes = { kept: 0 },
   ) {
-    this.handle = native.createArena(device.stream, reserve.kept ?? 0);
+    this.handle = native.createArena(device.stream, reserve.kept);
     forgotten.register(this, this.handle, this);
   }
 
@@ -45,39 +43,35 @@ export class Arena implements Disposable {
     return tensor;
   }
 
-  /** Memory of its own for what does not outlive a part of the work, such as a layer: its owner resets it there. */
-  get passing(): Arena {
-    this.passingArena ??= new Arena(this.device, { kept: this.reserve.passing ?? 0 });
-    return this.passingArena;
-  }
-
-  /** Likewise for what is given up after the forward pass and computed again in the backward pass. */
-  get repeated(): Arena {
-    this.repeatedArena ??= new Arena(this.device, this.reserve.repeated);
-    return this.repeatedArena;
+  /** Memory of its own for what does not outlive a part of the work, such as half a layer: its owner resets it there. */
+  part(name: string): Arena {
+    const known = this.parts.get(name);
+    if (known) return known;
+    const made = new Arena(this.device, this.reserve.parts?.[name]);
+    this.parts.set(name, made);
+    return made;
   }
 
   /** Ends every tensor of this arena; using one is an error from here on. Work already enqueued is not disturbed. */
   reset(): void {
-    this.passingArena?.reset();
-    this.repeatedArena?.reset();
+    for (const part of this.parts.values()) part.reset();
     native.resetArena(this.handle);
   }
 
   /** The most bytes that were in use between two resets: an arena that reserves as much never grows. */
   get peak(): ArenaBytes {
-    const own = { kept: native.arenaPeak(this.handle), passing: this.passingArena?.peak.kept ?? 0 };
-    return this.repeatedArena ? { ...own, repeated: this.repeatedArena.peak } : own;
+    const kept = native.arenaPeak(this.handle);
+    if (this.parts.size === 0) return { kept };
+    return { kept, parts: Object.fromEntries([...this.parts].map(([name, part]) => [name, part.peak])) };
   }
 
   /** Bytes taken from the device. */
   get bytes(): number {
-    return native.arenaBytes(this.handle) + (this.passingArena?.bytes ?? 0) + (this.repeatedArena?.bytes ?? 0);
+    return [...this.parts.values()].reduce((sum, part) => sum + part.bytes, native.arenaBytes(this.handle));
   }
 
   [Symbol.dispose](): void {
-    this.passingArena?.[Symbol.dispose]();
-    this.repeatedArena?.[Symbol.dispose]();
+    for (const part of this.parts.values()) part[Symbol.dispose]();
     forgotten.unregister(this);
     native.disposeArena(this.handle);
   }

@@ -1,5 +1,5 @@
 import { logitsStride } from "../kernels/token_log_probs.js";
-import type { Recompute } from "../model/llama.js";
+import type { Recompute } from "../model/block.js";
 import type { ArenaBytes } from "../tensor/arena.js";
 import type { Metrics } from "./metrics.js";
 
@@ -17,7 +17,7 @@ export interface TaskOptions {
    * goes through alone, and its logits are computed twice.
    */
   readonly labelBudget?: number;
-  /** Whether blocks are computed a second time for their backward pass: less memory, a third more work. */
+  /** What is computed a second time for the backward pass: less memory, more work. */
   readonly recompute?: Recompute;
   /** Memory for activations to take in advance; default none. It grows where that is too little. */
   readonly reserve?: ArenaBytes;

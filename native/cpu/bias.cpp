@@ -13,11 +13,11 @@ constexpr int64_t kNumbersPerTask = 1 << 14;
 void compute(const BiasForward& a, Workers& workers) {
   const int64_t R = a.x.dims[0], F = a.x.dims[1];
   dispatch_float(a.x.dtype, [&]<class T>() {
-    const T *x = a.x.as<T>(), *bias = a.bias.as<T>();
-    T* y = a.y.as<T>();
+    const T* bias = a.bias.as<T>();
+    T* x = a.x.as<T>();
     for_each_row(workers, R, ceil_div(kNumbersPerTask, max(F, 1)), [=](int64_t r, int) {
       for_each_vector(
-          F, [=](int64_t f, int64_t n) { store(y + r * F + f, load(x + r * F + f, n) + load(bias + f, n), n); });
+          F, [=](int64_t f, int64_t n) { store(x + r * F + f, load(x + r * F + f, n) + load(bias + f, n), n); });
     });
   });
 }

@@ -21,6 +21,11 @@ void forward_row(const T* x, const T* weight, T* y, float* rstd, int64_t C, floa
 }
 
 template <class T>
+void add_row(const T* x, const T* update, T* sum, int64_t C) {
+  for_each_vector(C, [=](int64_t c, int64_t n) { store(sum + c, load(x + c, n) + load(update + c, n), n); });
+}
+
+template <class T>
 void backward_row(const T* dy, const T* x, const T* weight, float rstd, const T* dresidual, T* dx, float* dweight,
                   int64_t C) {
   Vec dot = zero();
@@ -40,6 +45,17 @@ void compute(const RmsNormForward& a, Workers& workers) {
   dispatch_float(a.x.dtype, [&]<class T>() {
     for_each_row(workers, R, kRowsPerTask, [&](int64_t r, int) {
       forward_row(a.x.as<T>() + r * C, a.weight.as<T>(), a.y.as<T>() + r * C, a.rstd.as<float>() + r, C, a.eps);
+    });
+  });
+}
+
+void compute(const ResidualRmsNormForward& a, Workers& workers) {
+  const int64_t R = a.x.dims[0], C = a.x.dims[1];
+  dispatch_float(a.x.dtype, [&]<class T>() {
+    for_each_row(workers, R, kRowsPerTask, [&](int64_t r, int) {
+      T* const sum = a.sum.as<T>() + r * C;
+      add_row(a.x.as<T>() + r * C, a.update.as<T>() + r * C, sum, C);
+      forward_row(sum, a.weight.as<T>(), a.y.as<T>() + r * C, a.rstd.as<float>() + r, C, a.eps);
     });
   });
 }

@@ -37,13 +37,13 @@ WW_INLINE void sine_cosine(Vec angle, Vec& sine, Vec& cosine) {
 
 // One token: the pairs (x[d], x[d + E]) of the first `rotated` of its M heads are turned by the angle of (a[d], b[d]).
 template <class T>
-WW_INLINE void rotate_heads(const T* x, T* y, const float* a, const float* b, int64_t rotated, int64_t E) {
-  for (int64_t head = 0; head < rotated; ++head, x += 2 * E, y += 2 * E) {
+WW_INLINE void rotate_heads(T* x, const float* a, const float* b, int64_t rotated, int64_t E) {
+  for (int64_t head = 0; head < rotated; ++head, x += 2 * E) {
     for_each_vector(E, [=](int64_t d, int64_t n) {
       const Vec low = load_channels(x + d, n), high = load_channels(x + E + d, n), cosine = load(a + d),
                 sine = load(b + d);
-      store_channels(y + d, low * cosine - high * sine, n);
-      store_channels(y + E + d, high * cosine + low * sine, n);
+      store_channels(x + d, low * cosine - high * sine, n);
+      store_channels(x + E + d, high * cosine + low * sine, n);
     });
   }
 }
@@ -51,7 +51,7 @@ WW_INLINE void rotate_heads(const T* x, T* y, const float* a, const float* b, in
 // Heads no wider than a vector lie side by side in it, and a lane's partner is E lanes up or down. b is negative in the
 // lower half of a head. `count` is a multiple of D.
 template <class T>
-WW_INLINE void rotate_lanes(const T* x, T* y, const float* a, const float* b, int64_t count, int64_t E) {
+WW_INLINE void rotate_lanes(T* x, const float* a, const float* b, int64_t count, int64_t E) {
   IntVec partner;
   for (int i = 0; i < kLanes; ++i) partner[i] = i ^ static_cast<int>(E);
   const Vec cosine = load(a), sine = load(b);
@@ -65,15 +65,15 @@ WW_INLINE void rotate_lanes(const T* x, T* y, const float* a, const float* b, in
     Vec other;
     for (int lane = 0; lane < kLanes; ++lane) other[lane] = v[partner[lane]];
 #endif
-    store(y + i, v * cosine + other * sine, n);
+    store(x + i, v * cosine + other * sine, n);
   });
 }
 
 // direction is 1 to rotate forward, -1 to rotate back.
 template <class T>
-void rotate(const T* x, const int32_t* positions, const Tensor& inverse_frequencies, T* y, int64_t tokens, int64_t M,
+void rotate(T* x, const int32_t* positions, const Tensor& inverse_frequencies, int64_t tokens, int64_t M,
             int64_t rotated, float scaling, float direction, Workers& workers) {
-  const int64_t E = inverse_frequencies.dims[0], D = 2 * E, row = M * D, kept = row - rotated * D;
+  const int64_t E = inverse_frequencies.dims[0], D = 2 * E, row = M * D;
   const float* frequencies = inverse_frequencies.as<float>();
   const bool in_lanes = D <= kLanes && kLanes % D == 0;
   const int64_t table = round_up(in_lanes ? kLanes : E, kLanes), bytes = 2 * table * sizeof(float);
@@ -92,11 +92,10 @@ void rotate(const T* x, const int32_t* positions, const Tensor& inverse_frequenc
         a[i] = a[i & (E - 1)];
         b[i] = i & E ? b[i & (E - 1)] : -b[i & (E - 1)];
       }
-      rotate_lanes(x + t * row, y + t * row, a, b, rotated * D, E);
+      rotate_lanes(x + t * row, a, b, rotated * D, E);
     } else {
-      rotate_heads(x + t * row, y + t * row, a, b, rotated, E);
+      rotate_heads(x + t * row, a, b, rotated, E);
     }
-    __builtin_memcpy(static_cast<void*>(y + t * row + rotated * D), x + t * row + rotated * D, kept * sizeof(T));
   });
 }
 
@@ -104,15 +103,15 @@ void rotate(const T* x, const int32_t* positions, const Tensor& inverse_frequenc
 
 void compute(const RopeForward& a, Workers& workers) {
   dispatch_float(a.x.dtype, [&]<class T>() {
-    rotate(a.x.as<const T>(), a.positions.as<int32_t>(), a.inverse_frequencies, a.y.as<T>(), a.x.dims[0], a.x.dims[1],
-           a.rotated, a.scaling, 1.0f, workers);
+    rotate(a.x.as<T>(), a.positions.as<int32_t>(), a.inverse_frequencies, a.x.dims[0], a.x.dims[1], a.rotated,
+           a.scaling, 1.0f, workers);
   });
 }
 
 void compute(const RopeBackward& a, Workers& workers) {
-  dispatch_float(a.dy.dtype, [&]<class T>() {
-    rotate(a.dy.as<const T>(), a.positions.as<int32_t>(), a.inverse_frequencies, a.dx.as<T>(), a.dy.dims[0],
-           a.dy.dims[1], a.rotated, a.scaling, -1.0f, workers);
+  dispatch_float(a.dx.dtype, [&]<class T>() {
+    rotate(a.dx.as<T>(), a.positions.as<int32_t>(), a.inverse_frequencies, a.dx.dims[0], a.dx.dims[1], a.rotated,
+           a.scaling, -1.0f, workers);
   });
 }
 

@@ -12,13 +12,13 @@ constexpr int64_t kMostPartials = 256;
 
 // Block (chunk, row) of a grid in one dimension: rows may be more than the other dimensions allow.
 template <class T, int kSize>
-__global__ void bias_forward_kernel(const T* x, const T* bias, T* y, int64_t features, int64_t chunks) {
+__global__ void bias_forward_kernel(T* x, const T* bias, int64_t features, int64_t chunks) {
   const int64_t row = blockIdx.x / chunks, f = ((blockIdx.x % chunks) * kThreads + threadIdx.x) * kSize;
   if (f >= features) return;
-  const Pack<T, kSize> xs = load<kSize>(x + row * features + f), bs = load<kSize>(bias + f);
-  Pack<T, kSize> ys;
-  for (int k = 0; k < kSize; ++k) ys[k] = T(float(xs[k]) + float(bs[k]));
-  store(y + row * features + f, ys);
+  const Pack<T, kSize> bs = load<kSize>(bias + f);
+  Pack<T, kSize> xs = load<kSize>(x + row * features + f);
+  for (int k = 0; k < kSize; ++k) xs[k] = T(float(xs[k]) + float(bs[k]));
+  store(x + row * features + f, xs);
 }
 
 template <class T>
@@ -37,10 +37,10 @@ __global__ void bias_backward_kernel(const T* dy, float* partial, int64_t rows, 
 void run(const BiasForward& a, Stream& stream) {
   const int64_t R = a.x.dims[0], F = a.x.dims[1];
   dispatch_float(a.x.dtype, [&]<class T>() {
-    dispatch_width<T>(F, {a.x.data, a.bias.data, a.y.data}, [&]<int kSize>() {
+    dispatch_width<T>(F, {a.x.data, a.bias.data}, [&]<int kSize>() {
       const int64_t chunks = ceil_div(F, kThreads * kSize);
       launch_kernel(a.kName, bias_forward_kernel<T, kSize>, {dim3(R * chunks), kThreads},
-                    static_cast<CudaStream&>(stream), a.x.as<T>(), a.bias.as<T>(), a.y.as<T>(), F, chunks);
+                    static_cast<CudaStream&>(stream), a.x.as<T>(), a.bias.as<T>(), F, chunks);
     });
   });
 }

@@ -16,45 +16,54 @@ int threads_for(int64_t packs, int kept) {
   return static_cast<int>(std::min<int64_t>(kMostThreads, round_up(ceil_div(packs, kept), kWarp)));
 }
 
-// One block a row.
-template <class T, int kSize>
-__global__ void rms_norm_forward_kernel(const T* x, const T* weight, T* y, float* rstd, int64_t C, float eps) {
-  x += blockIdx.x * C;
-  y += blockIdx.x * C;
-  const int64_t packs = C / kSize;
+// One block a row. An update, where there is one, is added to x first and the sum written.
+template <bool kUpdate, class T, int kSize>
+__global__ void rms_norm_forward_kernel(const T* x, const T* update, const T* weight, T* sum, T* y, float* rstd,
+                                        int64_t C, float eps) {
+  const int64_t row = blockIdx.x * C, packs = C / kSize;
+  const auto read = [&](int64_t p) {
+    Pack<T, kSize> xs = load<kSize>(x + row + p * kSize);
+    if constexpr (kUpdate) {
+      const Pack<T, kSize> updates = load<kSize>(update + row + p * kSize);
+      for (int k = 0; k < kSize; ++k) xs[k] = T(float(xs[k]) + float(updates[k]));
+      store(sum + row + p * kSize, xs);
+    }
+    return xs;
+  };
 
   Pack<T, kSize> kept[kForwardKept] = {};
-  float sum = 0.0f;
+  float squares = 0.0f;
 #pragma unroll
   for (int i = 0; i < kForwardKept; ++i) {
     const int64_t p = threadIdx.x + int64_t(i) * blockDim.x;
-    if (p < packs) kept[i] = load<kSize>(x + p * kSize);
+    if (p < packs) kept[i] = read(p);
   }
 #pragma unroll
   for (int i = 0; i < kForwardKept; ++i) {
-    for (int k = 0; k < kSize; ++k) sum += float(kept[i][k]) * float(kept[i][k]);
+    for (int k = 0; k < kSize; ++k) squares += float(kept[i][k]) * float(kept[i][k]);
   }
   const int64_t rest = threadIdx.x + int64_t(kForwardKept) * blockDim.x;
   for (int64_t p = rest; p < packs; p += blockDim.x) {
-    const Pack<T, kSize> xs = load<kSize>(x + p * kSize);
-    for (int k = 0; k < kSize; ++k) sum += float(xs[k]) * float(xs[k]);
+    const Pack<T, kSize> xs = read(p);
+    for (int k = 0; k < kSize; ++k) squares += float(xs[k]) * float(xs[k]);
   }
 
-  const float scale = rsqrtf(block_sum(sum) / C + eps);
+  const float scale = rsqrtf(block_sum(squares) / C + eps);
   if (threadIdx.x == 0) rstd[blockIdx.x] = scale;
 
   const auto write = [&](int64_t p, const Pack<T, kSize>& xs) {
     const Pack<T, kSize> ws = load<kSize>(weight + p * kSize);
     Pack<T, kSize> ys;
     for (int k = 0; k < kSize; ++k) ys[k] = T(float(xs[k]) * scale * float(ws[k]));
-    store(y + p * kSize, ys);
+    store(y + row + p * kSize, ys);
   };
 #pragma unroll
   for (int i = 0; i < kForwardKept; ++i) {
     const int64_t p = threadIdx.x + int64_t(i) * blockDim.x;
     if (p < packs) write(p, kept[i]);
   }
-  for (int64_t p = rest; p < packs; p += blockDim.x) write(p, load<kSize>(x + p * kSize));
+  const T* const normed = kUpdate ? sum : x;
+  for (int64_t p = rest; p < packs; p += blockDim.x) write(p, load<kSize>(normed + row + p * kSize));
 }
 
 // Block b takes rows b, b + G, b + 2 G, ... A column always belongs to the same thread, which sums its share of dweight
@@ -129,9 +138,20 @@ void run(const RmsNormForward& a, Stream& stream) {
   const int64_t R = a.x.dims[0], C = a.x.dims[1];
   dispatch_float(a.x.dtype, [&]<class T>() {
     dispatch_width<T>(C, {a.x.data, a.weight.data, a.y.data}, [&]<int kSize>() {
-      launch_kernel(a.kName, rms_norm_forward_kernel<T, kSize>, {dim3(R), threads_for(C / kSize, kForwardKept)},
-                    static_cast<CudaStream&>(stream), a.x.as<T>(), a.weight.as<T>(), a.y.as<T>(), a.rstd.as<float>(), C,
-                    a.eps);
+      launch_kernel(a.kName, rms_norm_forward_kernel<false, T, kSize>, {dim3(R), threads_for(C / kSize, kForwardKept)},
+                    static_cast<CudaStream&>(stream), a.x.as<T>(), nullptr, a.weight.as<T>(), nullptr, a.y.as<T>(),
+                    a.rstd.as<float>(), C, a.eps);
+    });
+  });
+}
+
+void run(const ResidualRmsNormForward& a, Stream& stream) {
+  const int64_t R = a.x.dims[0], C = a.x.dims[1];
+  dispatch_float(a.x.dtype, [&]<class T>() {
+    dispatch_width<T>(C, {a.x.data, a.update.data, a.weight.data, a.sum.data, a.y.data}, [&]<int kSize>() {
+      launch_kernel(a.kName, rms_norm_forward_kernel<true, T, kSize>, {dim3(R), threads_for(C / kSize, kForwardKept)},
+                    static_cast<CudaStream&>(stream), a.x.as<T>(), a.update.as<T>(), a.weight.as<T>(), a.sum.as<T>(),
+                    a.y.as<T>(), a.rstd.as<float>(), C, a.eps);
     });
   });
 }

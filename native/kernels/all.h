@@ -1,7 +1,6 @@
 #pragma once
 
 #include "native/kernels/adamw.h"
-#include "native/kernels/add.h"
 #include "native/kernels/bias.h"
 #include "native/kernels/cached_attention.h"
 #include "native/kernels/cast.h"

@@ -4,16 +4,15 @@
 
 namespace ww {
 
-// y[r,f] = x[r,f] + bias[f]      R = rows, F = features, t = f32 | bf16
+// x[r,f] = x[r,f] + bias[f]      in place; R = rows, F = features, t = f32 | bf16
 struct BiasForward {
   static constexpr const char* kName = "bias_forward";
-  Tensor x, bias, y;
+  Tensor x, bias;
 
   template <class Visitor>
   void visit(Visitor& v) {
-    v.in("x", x, "t[R,F]");
+    v.update("x", x, "t[R,F]");
     v.in("bias", bias, "t[F]");
-    v.out("y", y, "t[R,F]");
   }
   double flops() const { return 1.0 * x.size(); }
 };

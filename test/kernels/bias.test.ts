@@ -16,6 +16,6 @@ conformance("bias_backward", { reference: biasBackward, axes });
 gradcheck("bias", {
   axes: { R: 3, F: 5 },
   inputs: { x: "R,F", bias: "F" },
-  forward: (inputs, axes) => biasForward(inputs, axes).y,
+  forward: (inputs, axes) => biasForward(inputs, axes).x,
   backward: (dy, _inputs, axes) => ({ x: dy, bias: biasBackward({ dy }, axes).dbias }),
 });

@@ -24,7 +24,7 @@ conformance("rope_backward", { reference: ropeBackward, axes, inputs, scalars })
 gradcheck("rope", {
   axes: { T: 3, M: 3, D: 4, E: 2 },
   inputs: { x: "T,M,D" },
-  forward: ({ x }, axes) => ropeForward({ x, ...angles }, axes, { rotated: 2, scaling: 1.2 }).y,
-  backward: (dy, _, axes) => ({ x: ropeBackward({ dy, ...angles }, axes, { rotated: 2, scaling: 1.2 }).dx }),
+  forward: ({ x }, axes) => ropeForward({ x, ...angles }, axes, { rotated: 2, scaling: 1.2 }).x,
+  backward: (dy, _, axes) => ({ x: ropeBackward({ dx: dy, ...angles }, axes, { rotated: 2, scaling: 1.2 }).dx }),
 });
 const angles = { positions: Float64Array.of(0, 5, 2), inverse_frequencies: Float64Array.of(1, 0.3) };

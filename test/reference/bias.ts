@@ -1,7 +1,7 @@
 import type { Arrays, Axes } from "../kernels/conformance.js";
 
-export function biasForward({ x, bias }: Arrays<"x" | "bias">, { F }: Axes<"R" | "F">): Arrays<"y"> {
-  return { y: x.map((value, i) => value + bias[i % F]!) };
+export function biasForward({ x, bias }: Arrays<"x" | "bias">, { F }: Axes<"R" | "F">): Arrays<"x"> {
+  return { x: x.map((value, i) => value + bias[i % F]!) };
 }
 
 export function biasBackward({ dy }: Arrays<"dy">, { F }: Axes<"R" | "F">): Arrays<"dbias"> {

@@ -16,6 +16,15 @@ export function rmsNormForward(
   return { y, rstd };
 }
 
+export function residualRmsNormForward(
+  { x, update, weight }: Arrays<"x" | "update" | "weight">,
+  axes: Axes<"R" | "C">,
+  options: { eps: number },
+): Arrays<"sum" | "y" | "rstd"> {
+  const sum = x.map((value, i) => value + update[i]!);
+  return { sum, ...rmsNormForward({ x: sum, weight }, axes, options) };
+}
+
 export function rmsNormBackward(
   { dy, x, weight, rstd, dresidual }: Arrays<"dy" | "x" | "weight" | "rstd" | "dresidual">,
   { R, C }: Axes<"R" | "C">,

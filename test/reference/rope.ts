@@ -30,10 +30,10 @@ export const ropeForward = (
   inputs: Arrays<"x" | "positions" | "inverse_frequencies">,
   axes: Axes<"T" | "M" | "E">,
   options: Options,
-): Arrays<"y"> => ({ y: rotate(inputs.x, inputs, axes, options, 1) });
+): Arrays<"x"> => ({ x: rotate(inputs.x, inputs, axes, options, 1) });
 
 export const ropeBackward = (
-  inputs: Arrays<"dy" | "positions" | "inverse_frequencies">,
+  inputs: Arrays<"dx" | "positions" | "inverse_frequencies">,
   axes: Axes<"T" | "M" | "E">,
   options: Options,
-): Arrays<"dx"> => ({ dx: rotate(inputs.dy, inputs, axes, options, -1) });
+): Arrays<"dx"> => ({ dx: rotate(inputs.dx, inputs, axes, options, -1) });

@@ -17,9 +17,9 @@ addon.setErrorClass(
 function startWork() {
   const stream = addon.createStream("cpu", 2, "");
   const arena = addon.createArena(stream, 0);
-  const [a, y] = [0, 1].map(() => addon.createTensor(arena, "f32", 1, 1 << 20));
-  for (let i = 0; i < 20_000; i++) addon.kernels.add(stream, a, a, y);
-  return { stream, arena, y };
+  const [x, bias] = [[1, 1 << 20], [1 << 20]].map((shape) => addon.createTensor(arena, "f32", ...shape));
+  for (let i = 0; i < 20_000; i++) addon.kernels.bias_forward(stream, x, bias);
+  return { stream, arena, x };
 }
 
 /** Disposes of a stream while promises wait for it: with an arena left its work runs on, without it is dropped. */
@@ -31,13 +31,13 @@ async function dispose() {
     );
   const kept = addon.createStream("cpu", 2, "");
   const arena = addon.createArena(kept, 0);
-  const x = addon.createTensor(arena, "f32", 1, 1 << 20);
-  for (let i = 0; i < 50; i++) addon.kernels.add(kept, x, x, x);
+  const x = addon.createTensor(arena, "f32", 1 << 20);
+  for (let i = 0; i < 50; i++) addon.kernels.fill(kept, x, i);
   const reached = Array.from({ length: 10 }, () => told(addon.sync(kept)));
   addon.disposeStream(kept);
 
   const dropped = startWork();
-  const pending = [told(addon.sync(dropped.stream)), told(addon.readTensor(dropped.stream, dropped.y))];
+  const pending = [told(addon.sync(dropped.stream)), told(addon.readTensor(dropped.stream, dropped.x))];
   addon.disposeArena(dropped.arena);
   addon.disposeStream(dropped.stream);
   console.log([...new Set(await Promise.all(reached)), ...(await Promise.all(pending))].join());
@@ -118,7 +118,7 @@ if (mode === "exit") {
   const workers = [0, 1].map(() => new Worker(new URL(import.meta.url), { workerData: addonPath }));
   await new Promise((resolve) => setTimeout(resolve, 300));
   await Promise.all(workers.map((worker) => worker.terminate()));
-  const { stream, y } = startWork();
+  const { stream, x } = startWork();
   addon.disposeStream(stream);
-  console.log(addon.tensors === undefined && typeof y);
+  console.log(addon.tensors === undefined && typeof x);
 }
