@@ -17,7 +17,7 @@ import { fill } from "../../lib/kernels/fill.js";
 import type { Recompute } from "../../lib/model/block.js";
 import { type ModelConfig, parseModelConfig } from "../../lib/model/config.js";
 import { Llama } from "../../lib/model/llama.js";
-import { AdamW } from "../../lib/optim/adamw.js";
+import { AdamW, type MomentsDtype } from "../../lib/optim/adamw.js";
 import { totalBytes } from "../../lib/tensor/arena.js";
 import { Device } from "../../lib/tensor/device.js";
 import { DpoTask, type ReferencedPair } from "../../lib/train/dpo.js";
@@ -101,12 +101,16 @@ const { values } = parseArgs({
     batch: { type: "string", default: "64" },
     steps: { type: "string", default: "5" },
     budget: { type: "string" },
+    moments: { type: "string", default: "f32" },
+    master: { type: "string", default: "true" },
     layers: { type: "string" },
     matmul: { type: "string", default: "8192" },
     out: { type: "string" },
   },
 });
 const dtype = values.dtype as "f32" | "bf16";
+const precision = { dtype, master: values.master === "true", trainable: true };
+const optimizerOptions = { ...OPTIMIZER, moments: values.moments as MomentsDtype };
 const readJson = (name: string) => JSON.parse(readFileSync(new URL(name, import.meta.url), "utf8"));
 const lengths = (readJson("lengths.json") as Lengths[]).slice(0, Number(values.batch));
 const configOf = (numLayers: number | undefined) => {
@@ -148,9 +152,9 @@ async function matmulTflops(side: number): Promise<number> {
 
 async function measure<Row>(name: string, work: Work<Row>): Promise<void> {
   const { config, options } = await planFor(work);
-  using model = new Llama(device, config, { dtype, trainable: true });
+  using model = new Llama(device, config, precision);
   initialise(model);
-  using optimizer = new AdamW(model.parameters, OPTIMIZER);
+  using optimizer = new AdamW(model.parameters, optimizerOptions);
   using task = work.make(model, options);
   const run = { task, optimizer, maxGradNorm: 1 };
 
@@ -177,6 +181,8 @@ async function measure<Row>(name: string, work: Work<Row>): Promise<void> {
     parameters: model.parameters.weights.size,
     token_budget: options.tokenBudget,
     recompute: options.recompute,
+    moments: optimizerOptions.moments,
+    master: precision.master,
     batch: work.rows.length,
     tokens: work.tokens,
     labels: work.labels,
@@ -222,13 +228,13 @@ async function planFor<Row>(work: Work<Row>): Promise<{ config: ModelConfig; opt
       RECOMPUTED.map((mode) => [budget, mode] as const),
     )) {
       using plan = Device.plan();
-      using model = new Llama(plan, config, { dtype, trainable: true });
-      using optimizer = new AdamW(model.parameters, OPTIMIZER);
+      using model = new Llama(plan, config, precision);
+      using optimizer = new AdamW(model.parameters, optimizerOptions);
       const labelBudget = labelsIn(LOGITS_BYTES.cuda, config.vocabSize);
       using task = work.make(model, { tokenBudget, labelBudget, recompute });
       await task.forwardBackward(work.rows, 1);
-      const weights = model.parameters.weights.size * (4 + 4);
-      if (weights + optimizer.bytes + totalBytes(task.peak) + OVERHEAD > free) continue;
+      const { weights, gradients } = model.parameters.bytes;
+      if (weights + gradients + optimizer.bytes + totalBytes(task.peak) + OVERHEAD > free) continue;
       return { config, options: { tokenBudget, labelBudget, recompute, reserve: task.peak } };
     }
   }

@@ -8,7 +8,7 @@ import { fill } from "../../lib/kernels/fill.js";
 import { native } from "../../lib/native/load.js";
 import { Arena } from "../../lib/tensor/arena.js";
 import type { Device } from "../../lib/tensor/device.js";
-import type { AnyTensor, DType } from "../../lib/tensor/tensor.js";
+import type { AnyTensor, DType, Values } from "../../lib/tensor/tensor.js";
 import { fillWithNoise } from "../noise.js";
 
 export type Axes = Readonly<Record<string, number>>;
@@ -49,7 +49,9 @@ export interface Timing {
   readonly gb_s: number;
 }
 
-export const dtypeBytes = (dtype: DType | undefined): number => (dtype === "bf16" || dtype === "u16" ? 2 : 4);
+const DTYPE_BYTES: Readonly<Record<DType, number>> = { f32: 4, bf16: 2, i32: 4, u16: 2, u8: 1 };
+
+export const dtypeBytes = (dtype: DType | undefined): number => DTYPE_BYTES[dtype ?? "f32"];
 
 /** Microseconds a sample lasts at least: waiting for the stream costs some tens of them. */
 const SAMPLE_US = { cpu: 4000, cuda: 10_000, none: 0 };
@@ -151,8 +153,9 @@ function allocate(
 }
 
 /** Zeros, for what is not a floating-point number. */
-function wholeNumbers(dtype: DType, size: number): Int32Array | Uint16Array | undefined {
+function wholeNumbers(dtype: DType, size: number): Values | undefined {
   if (dtype === "i32") return new Int32Array(size);
+  if (dtype === "u8") return new Uint8Array(size);
   return dtype === "u16" ? new Uint16Array(size) : undefined;
 }
 

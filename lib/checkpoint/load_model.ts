@@ -4,6 +4,7 @@ import { readModelConfig } from "../model/config.js";
 import { Llama } from "../model/llama.js";
 import type { Parameters, ParametersOptions } from "../model/parameters.js";
 import { native } from "../native/load.js";
+import type { LoadedDtype } from "../native/surface.js";
 import { Arena } from "../tensor/arena.js";
 import type { Device } from "../tensor/device.js";
 import type { AnyTensor } from "../tensor/tensor.js";
@@ -61,7 +62,7 @@ export async function loadTensors(pairs: readonly (readonly [AnyTensor, LocatedT
   try {
     for (const [tensor, { file, begin, dtype }] of pairs) {
       if (!files.has(file)) files.set(file, native.openFile(file));
-      native.loadTensor(tensor.handle, files.get(file)!, begin, dtype as "F32" | "BF16" | "F16" | "U16");
+      native.loadTensor(tensor.handle, files.get(file)!, begin, dtype as LoadedDtype);
     }
     await pairs[0]?.[0].device.sync();
   } finally {

@@ -5,7 +5,7 @@ import { cast } from "../kernels/cast.js";
 import { toConfigJson } from "../model/config.js";
 import type { Llama } from "../model/llama.js";
 import { Arena } from "../tensor/arena.js";
-import { type AnyTensor, flat } from "../tensor/tensor.js";
+import { type AnyTensor, type DType, flat } from "../tensor/tensor.js";
 import type { StoredDtype } from "./safetensors.js";
 import type { TensorEntry } from "./safetensors_write.js";
 import { isWeightsFile, removeOtherWeights, writeWeights } from "./weights_index.js";
@@ -59,7 +59,7 @@ export function tensorEntry(
   name: string,
   shape: readonly number[],
   tensor: AnyTensor,
-  dtype: "f32" | "bf16" | "u16",
+  dtype: Exclude<DType, "i32">,
 ): TensorEntry {
   const data = async (): Promise<Uint8Array> => {
     using arena = new Arena(tensor.device);

@@ -4,7 +4,7 @@ import { writeFileAtomic } from "../base/files.js";
 import { readJson } from "../base/json.js";
 import type { Llama } from "../model/llama.js";
 import type { AdamW } from "../optim/adamw.js";
-import type { AnyTensor } from "../tensor/tensor.js";
+import type { AnyTensor, DType } from "../tensor/tensor.js";
 import { loadTensors, loadWeights } from "./load_model.js";
 import { resolveWeights } from "./resolve_weights.js";
 import { readSafetensorsHeader } from "./safetensors.js";
@@ -33,7 +33,7 @@ const OPTIMIZER_FILE = "optimizer.safetensors";
 /** Writes what goes beside the model's weights in a checkpoint: the optimiser's state and the progress. */
 export async function saveTrainingState(folder: string, optimizer: AdamW, progress: Progress): Promise<void> {
   const entries = states(optimizer).map(([name, tensor]) => {
-    return tensorEntry(name, tensor.shape, tensor, tensor.dtype as "f32" | "u16");
+    return tensorEntry(name, tensor.shape, tensor, tensor.dtype as Exclude<DType, "i32">);
   });
   const { size, chunks } = safetensorsFile(entries);
   await writeFileAtomic(join(folder, OPTIMIZER_FILE), chunks, { size });
@@ -58,11 +58,6 @@ export async function loadTrainingState(folder: string, model: Llama, optimizer:
   return (await readJson(join(folder, STATE_FILE))) as Progress;
 }
 
-function states({ m, v, parameters: { low } }: AdamW): [string, AnyTensor][] {
-  const all: [string, AnyTensor][] = [
-    ["m", m],
-    ["v", v],
-    ["low", low],
-  ];
-  return all.filter(([, { size }]) => size > 0);
+function states({ moments, parameters: { low } }: AdamW): [string, AnyTensor][] {
+  return Object.entries({ ...moments, low }).filter(([, { size }]) => size > 0);
 }

@@ -1,12 +1,11 @@
 import type { Tensor } from "../tensor/tensor.js";
 import { call } from "./call.js";
 
-export interface AdamwArgs {
+/** What both kernels take. */
+interface AdamwUpdate {
   readonly weight: Tensor<"N">;
-  /** The low bits of an f32 master whose high ones are the bf16 weights; of no elements for f32 weights. */
+  /** The low bits of an f32 master whose high ones are the bf16 weights; of no elements where there is none. */
   readonly low: Tensor<"L">;
-  readonly m: Tensor<"N">;
-  readonly v: Tensor<"N">;
   readonly lr: number;
   readonly beta1: number;
   readonly beta2: number;
@@ -18,10 +17,35 @@ export interface AdamwArgs {
   readonly gradScale: number;
   /** How many elements, from the first, weight decay applies to. */
   readonly decayed: number;
+  /** Counted from 1; what is rounded at random is rounded by it. */
+  readonly step: number;
 }
 
+/** Moments as f32 or bf16. */
+export interface FloatMoments {
+  readonly m: Tensor<"N">;
+  readonly v: Tensor<"N">;
+}
+
+/** Moments as u8, B = N / 256 blocks with an f32 scale each. Codes say nothing while their scale is 0. */
+export interface ByteMoments {
+  readonly m: Tensor<"N">;
+  readonly mScale: Tensor<"B">;
+  readonly v: Tensor<"N">;
+  readonly vScale: Tensor<"B">;
+}
+
+/** Elements that share a scale in ByteMoments. */
+export const MOMENT_BLOCK = 256;
+
 /** One update of weights and moments in place. See native/kernels/adamw.h. */
-export function adamw(grad: Tensor<"N">, args: AdamwArgs): void {
+export function adamw(grad: Tensor<"N">, moments: FloatMoments | ByteMoments, args: AdamwUpdate): void {
   const { weightDecay, gradScale, ...rest } = args;
-  call("adamw", { grad, ...rest, weight_decay: weightDecay, grad_scale: gradScale });
+  const update = { grad, ...rest, weight_decay: weightDecay, grad_scale: gradScale };
+  if ("mScale" in moments) {
+    const { m, mScale, v, vScale } = moments;
+    call("adamw_8bit", { ...update, m, m_scale: mScale, v, v_scale: vScale });
+  } else {
+    call("adamw", { ...update, ...moments });
+  }
 }

@@ -176,8 +176,8 @@ export interface KernelArgs {
     grad: AnyTensor; // in f32[N]
     weight: AnyTensor; // update t[N]
     low: AnyTensor; // update u16[L]
-    m: AnyTensor; // update f32[N]
-    v: AnyTensor; // update f32[N]
+    m: AnyTensor; // update s[N]
+    v: AnyTensor; // update s[N]
     lr: number;
     beta1: number;
     beta2: number;
@@ -187,6 +187,26 @@ export interface KernelArgs {
     correction2: number;
     grad_scale: number;
     decayed: number;
+    step: number;
+  };
+  adamw_8bit: {
+    grad: AnyTensor; // in f32[N]
+    weight: AnyTensor; // update t[N]
+    low: AnyTensor; // update u16[L]
+    m: AnyTensor; // update u8[N]
+    m_scale: AnyTensor; // update f32[B]
+    v: AnyTensor; // update u8[N]
+    v_scale: AnyTensor; // update f32[B]
+    lr: number;
+    beta1: number;
+    beta2: number;
+    eps: number;
+    weight_decay: number;
+    correction1: number;
+    correction2: number;
+    grad_scale: number;
+    decayed: number;
+    step: number;
   };
   cast: {
     x: AnyTensor; // in s[N]

@@ -5,8 +5,9 @@ import type { AnyTensor, DType, Param, Tensor } from "../tensor/tensor.js";
 import type { ParameterSpec } from "./parameter_specs.js";
 
 export interface ParametersOptions {
-  /** bf16 weights are the upper half of an f32 master when they are to be trained. */
   readonly dtype: "f32" | "bf16";
+  /** Whether bf16 weights that are trained are the upper half of an f32 master; default yes, else they are all there is. */
+  readonly master?: boolean;
   /** Without gradients a model can only run forward. */
   readonly trainable: boolean;
 }
@@ -17,10 +18,7 @@ export interface ParametersOptions {
  */
 export class Parameters implements Disposable {
   readonly weights: Tensor<"N">;
-  /**
-   * What bf16 weights lack of their f32 master, as split_master in native/kernels/adamw.h has it; of no elements when
-   * the weights are f32 or only run forward.
-   */
+  /** What bf16 weights lack of their f32 master, as split_master in native/kernels/adamw_storage.h has it; empty without. */
   readonly low: Tensor<"L">;
   readonly numDecayed: number;
   private readonly arenas: Arena[] = [];
@@ -46,9 +44,10 @@ export class Parameters implements Disposable {
       this.arenas.push(arena);
       return arena.empty<A>([size], dtype);
     };
-    this.weights = allocate(elements, options.dtype);
-    this.low = allocate(options.trainable && options.dtype === "bf16" ? elements : 0, "u16");
-    this.allGradients = options.trainable ? allocate(elements, "f32") : undefined;
+    const { dtype, master = true, trainable } = options;
+    this.weights = allocate(elements, dtype);
+    this.low = allocate(trainable && dtype === "bf16" && master ? elements : 0, "u16");
+    this.allGradients = trainable ? allocate(elements, "f32") : undefined;
   }
 
   get device(): Device {
@@ -67,6 +66,12 @@ export class Parameters implements Disposable {
   get gradients(): Tensor<"N"> {
     assert(this.allGradients, "these parameters have no gradients");
     return this.allGradients;
+  }
+
+  /** Bytes of the weights, their master included, and of the gradients. */
+  get bytes(): { readonly weights: number; readonly gradients: number } {
+    const [weights, low, gradients] = this.arenas.map(({ bytes }) => bytes);
+    return { weights: weights! + low!, gradients: gradients ?? 0 };
   }
 
   has(name: string): boolean {

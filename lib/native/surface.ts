@@ -1,7 +1,9 @@
 /** What the addon exports. Handles are numbers that the addon checks; every error is a NativeError. */
 
-/** u16 is raw bits. */
-export type DType = "f32" | "bf16" | "i32" | "u16";
+/** u16 and u8 are raw bits. */
+export type DType = "f32" | "bf16" | "i32" | "u16" | "u8";
+/** How numbers lie in a file that `loadTensor` reads. */
+export type LoadedDtype = "F32" | "BF16" | "F16" | "U16" | "U8";
 export type Role = "in" | "out" | "acc" | "update" | "scalar";
 
 /** One argument of a kernel, as native/kernels/<name>.h declares it. */
@@ -58,12 +60,12 @@ export interface Surface {
 
   createTensor(arena: number, dtype: DType, ...dims: number[]): number;
   viewTensor(tensor: number, firstElement: number, ...dims: number[]): number;
-  uploadTensor(tensor: number, values: Float32Array | Uint16Array | Int32Array): void;
+  uploadTensor(tensor: number, values: Float32Array | Uint16Array | Int32Array | Uint8Array): void;
   readTensor(stream: number, tensor: number): Promise<ArrayBuffer>;
 
   openFile(path: string): number;
   closeFile(file: number): void;
-  loadTensor(tensor: number, file: number, firstByte: number, dtype: "F32" | "BF16" | "F16" | "U16"): void;
+  loadTensor(tensor: number, file: number, firstByte: number, dtype: LoadedDtype): void;
 
   readonly manifest: Readonly<Record<string, readonly Field[]>>;
   readonly kernels: Readonly<Record<string, (stream: number, ...values: number[]) => void>>;

@@ -1,4 +1,4 @@
-import { adamw } from "../kernels/adamw.js";
+import { adamw, type ByteMoments, type FloatMoments, MOMENT_BLOCK } from "../kernels/adamw.js";
 import { fill } from "../kernels/fill.js";
 import { globalNorm } from "../kernels/global_norm.js";
 import type { Parameters } from "../model/parameters.js";
@@ -11,12 +11,15 @@ export interface AdamWOptions {
   readonly eps: number;
   /** Applies to matrices only: the arena holds norms and biases last, and the kernel stops decaying there. */
   readonly weightDecay: number;
+  /** What both moments are kept as; default f32. u8 is 8 bits in blocks with a scale. */
+  readonly moments?: MomentsDtype;
 }
+
+export type MomentsDtype = "f32" | "bf16" | "u8";
 
 /** AdamW over all parameters of a model in one launch. See native/kernels/adamw.h. */
 export class AdamW implements Disposable {
-  readonly m: Tensor<"N">;
-  readonly v: Tensor<"N">;
+  readonly moments: FloatMoments | ByteMoments;
   private readonly norm: Tensor<"1">;
   private readonly arena: Arena;
 
@@ -24,11 +27,17 @@ export class AdamW implements Disposable {
     readonly parameters: Parameters,
     private readonly options: AdamWOptions,
   ) {
-    const { weights, device } = parameters;
-    this.arena = new Arena(device, { kept: 8 * weights.size + 256 });
-    const zeros = () => fill(this.arena.empty<"N">(weights.shape, "f32"), 0);
-    this.m = zeros();
-    this.v = zeros();
+    const { shape, size } = parameters.weights;
+    const dtype = options.moments ?? "f32";
+    const B = Math.ceil(size / MOMENT_BLOCK);
+    const bytes = { f32: 4 * size, bf16: 2 * size, u8: size + 4 * B }[dtype];
+    this.arena = new Arena(parameters.device, { kept: 2 * bytes + 512 });
+    const moment = () => this.arena.empty<"N">(shape, dtype);
+    const scales = () => fill(this.arena.empty<"B">([B], "f32"), 0);
+    this.moments =
+      dtype === "u8"
+        ? { m: moment(), mScale: scales(), v: moment(), vScale: scales() }
+        : { m: fill(moment(), 0), v: fill(moment(), 0) };
     this.norm = this.arena.empty<"1">([1], "f32");
   }
 
@@ -50,11 +59,9 @@ export class AdamW implements Disposable {
   /** Enqueues update number `step`, counted from 1, with the gradients scaled by `gradScale`. */
   step(step: number, learningRate: number, gradScale: number): void {
     const { beta1, beta2, eps, weightDecay } = this.options;
-    adamw(this.parameters.gradients, {
+    adamw(this.parameters.gradients, this.moments, {
       weight: this.parameters.weights,
       low: this.parameters.low,
-      m: this.m,
-      v: this.v,
       lr: learningRate,
       beta1,
       beta2,
@@ -64,6 +71,7 @@ export class AdamW implements Disposable {
       correction2: 1 - beta2 ** step,
       gradScale,
       decayed: this.parameters.numDecayed,
+      step,
     });
   }
 

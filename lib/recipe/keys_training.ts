@@ -1,10 +1,18 @@
 import { z } from "zod";
-import { described, integer, oneOf, real, settings } from "./values.js";
+import { described, flag, integer, oneOf, real, settings } from "./values.js";
 
 /** Names of transformers' optimizers, AdamW apart: they parse, and `checkSupported` says what to do. */
 const OTHER_OPTIMIZERS = [
-  ...["adamw_torch_4bit", "adamw_torch_8bit", "adamw_bnb_8bit", "adamw_8bit", "paged_adamw_32bit", "paged_adamw_8bit"],
-  ...["rmsprop", "rmsprop_bnb", "rmsprop_bnb_8bit", "rmsprop_bnb_32bit", "sgd", "adagrad", "adafactor"],
+  ...[
+    "adamw_torch_4bit",
+    "rmsprop",
+    "rmsprop_bnb",
+    "rmsprop_bnb_8bit",
+    "rmsprop_bnb_32bit",
+    "sgd",
+    "adagrad",
+    "adafactor",
+  ],
   ...["lion_32bit", "lion_8bit", "paged_lion_32bit", "paged_lion_8bit", "lomo", "adalomo", "grokadamw", "stable_adamw"],
   ...["ademamix", "ademamix_8bit", "paged_ademamix_32bit", "paged_ademamix_8bit", "galore_adamw", "galore_adafactor"],
   ...["apollo_adamw", "schedule_free_adamw", "schedule_free_radam", "schedule_free_sgd"],
@@ -18,7 +26,14 @@ const ADAMW = {
   adamw_apex_fused: "adamw",
   adamw_anyprecision: "adamw",
   adamw_hf: "adamw",
+  paged_adamw: "adamw",
+  paged_adamw_32bit: "adamw",
+  adamw_bnb_8bit: "adamw_8bit",
+  adamw_torch_8bit: "adamw_8bit",
+  paged_adamw_8bit: "adamw_8bit",
 } as const;
+
+export const ADAMW_KINDS = ["adamw", "adamw_bf16", "adamw_8bit"] as const;
 
 export const SCHEDULERS = [
   ...["linear", "cosine", "cosine_with_min_lr", "constant", "constant_with_warmup", "inverse_sqrt"],
@@ -64,12 +79,17 @@ export const trainingKeys = {
     .default(0)
     .describe("The same in steps; more than 0 goes before warmup_ratio. Below 1 it is a ratio."),
   optim: described(
-    oneOf(["adamw", ...OTHER_OPTIMIZERS], ADAMW),
-    "adamw_torch, or another optimizer of transformers by name",
+    oneOf([...ADAMW_KINDS, ...OTHER_OPTIMIZERS], ADAMW),
+    "adamw_torch, adamw_bf16, adamw_8bit, or another optimizer of transformers by name",
   )
     .default("adamw")
     .describe(
-      "AdamW under any of transformers' names for it (adamw, adamw_torch, adamw_torch_fused, ...); others parse and are refused.",
+      "AdamW under any of transformers' names for it (adamw, adamw_torch, adamw_bnb_8bit, ...); others parse and are refused. It keeps two moments of each parameter: 8 bytes; adamw_bf16: 4; adamw_8bit: 2.",
+    ),
+  master_weights: flag()
+    .default(true)
+    .describe(
+      "Whether bfloat16 weights have 16 more bits each that only the optimizer sees. false: 2 bytes a parameter less, and updates are rounded at random.",
     ),
   weight_decay: real({ atLeast: 0 })
     .default(0)

@@ -1,5 +1,5 @@
 import { dpoLaterKeys, laterKeys } from "./keys_later.js";
-import { SCHEDULERS } from "./keys_training.js";
+import { ADAMW_KINDS, SCHEDULERS } from "./keys_training.js";
 import { type Problem, showValue, throwProblems } from "./problems.js";
 import type { DpoRecipe, SftRecipe } from "./schema.js";
 
@@ -32,7 +32,9 @@ function findUnsupported(recipe: SftRecipe | DpoRecipe): Problem[] {
     });
   };
 
-  if (recipe.optim !== "adamw") refuse("optim", recipe.optim, "AdamW", "use --optim=adamw_torch");
+  if (!(ADAMW_KINDS as readonly string[]).includes(recipe.optim)) {
+    refuse("optim", recipe.optim, "AdamW", "use --optim=adamw_torch");
+  }
   if (!(SCHEDULERS as readonly string[]).includes(recipe.lr_scheduler_type)) {
     refuse("lr_scheduler_type", recipe.lr_scheduler_type, SCHEDULERS.join(", "));
   }

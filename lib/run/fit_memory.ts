@@ -2,6 +2,7 @@ import { MemoryError } from "../base/errors.js";
 import type { PackOptions } from "../data/pack.js";
 import type { ModelConfig } from "../model/config.js";
 import { Llama } from "../model/llama.js";
+import type { ParametersOptions } from "../model/parameters.js";
 import { AdamW } from "../optim/adamw.js";
 import type { TrainingRecipe } from "../recipe/schema.js";
 import { textTable } from "../report/table.js";
@@ -11,10 +12,7 @@ import { LOGITS_BYTES, labelsIn, type TaskOptions } from "../train/task.js";
 import type { Prepared } from "./prepared.js";
 import type { Settings } from "./settings.js";
 
-interface Precision {
-  readonly config: ModelConfig;
-  readonly dtype: "f32" | "bf16";
-}
+type Model = ParametersOptions & { readonly config: ModelConfig };
 
 interface MemoryPlan {
   readonly weights: number;
@@ -42,12 +40,12 @@ export async function fitMemory<Row>(
   recipe: TrainingRecipe,
   settings: Settings,
   prepared: Prepared<Row>,
-  precision: Precision,
+  model: Model,
 ): Promise<TaskOptions> {
   const isCpu = device.kind === "cpu";
   const rows = Math.max(recipe.per_device_train_batch_size, recipe.per_device_eval_batch_size);
   const budgets = recipe.token_budget !== null ? [recipe.token_budget] : isCpu ? [CPU_BUDGET] : GPU_BUDGETS;
-  const labelBudget = labelsIn(LOGITS_BYTES[isCpu ? "cpu" : "cuda"], precision.config.vocabSize);
+  const labelBudget = labelsIn(LOGITS_BYTES[isCpu ? "cpu" : "cuda"], model.config.vocabSize);
   const { free } = device.memory;
   let plan: MemoryPlan | undefined;
   const modes = recipe.recompute === "auto" ? AUTO : [recipe.recompute];
@@ -57,7 +55,7 @@ export async function fitMemory<Row>(
       (mode) => mode !== "block" || mode === modes[0] || tokenBudget <= REPEATED_BUDGET,
     )) {
       const options = { tokenBudget, labelBudget, recompute };
-      plan = await planMemory(settings, prepared, precision, options, tokens);
+      plan = await planMemory(settings, prepared, model, options, tokens);
       if (totalOf(plan) + OVERHEAD <= free) return { ...options, reserve: plan.activations };
       if (isCpu) return options; // what batches need is taken as they come, and may be less
     }
@@ -69,19 +67,19 @@ export async function fitMemory<Row>(
 async function planMemory<Row>(
   { optimizer: options }: Settings,
   prepared: Prepared<Row>,
-  { config, dtype }: Precision,
+  { config, ...precision }: Model,
   taskOptions: TaskOptions & Required<PackOptions>,
   tokens: number,
 ): Promise<MemoryPlan> {
   using device = Device.plan();
-  using model = new Llama(device, config, { dtype, trainable: true });
+  using model = new Llama(device, config, precision);
   using optimizer = new AdamW(model.parameters, options);
   using task = prepared.task(model, taskOptions);
   await task.forwardBackward([prepared.widestRow(tokens, taskOptions.labelBudget)], 1);
-  const elements = model.parameters.weights.size;
+  const { bytes } = model.parameters;
   return {
-    weights: elements * 4, // f32, or bf16 and as much for the rest of the master
-    gradients: elements * 4,
+    weights: bytes.weights,
+    gradients: bytes.gradients,
     optimizer: optimizer.bytes,
     activations: task.peak,
   };
@@ -102,5 +100,5 @@ function describe(plan: MemoryPlan, free: number): string {
     ["workspaces", gib(OVERHEAD)],
   ];
   const needed = totalOf(plan) + OVERHEAD;
-  return `a step needs ${gib(needed)}, ${gib(free)} are free; lower token_budget or max_length\n${textTable(["part", "memory"], rows)}`;
+  return `a step needs ${gib(needed)}, ${gib(free)} are free; lower token_budget or max_length, or keep less with optim: adamw_8bit and master_weights: false\n${textTable(["part", "memory"], rows)}`;
 }

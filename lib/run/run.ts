@@ -16,6 +16,7 @@ import {
 import { saveAmong, saveModel } from "../checkpoint/save_model.js";
 import { loadTrainingState, type Progress, saveTrainingState } from "../checkpoint/training_state.js";
 import { readModelConfig } from "../model/config.js";
+import type { ParametersOptions } from "../model/parameters.js";
 import { AdamW } from "../optim/adamw.js";
 import type { TrainingRecipe } from "../recipe/schema.js";
 import { renderReport } from "../report/report.js";
@@ -63,12 +64,10 @@ export async function* carryOut<Row>(
   const checkpoint = resume ? await resolveResume(outputDir, resume, hash) : undefined;
 
   using device = Device.open(recipe.device, recipe.threads === null ? {} : { threads: recipe.threads });
-  const dtype = precisionOf(recipe, device);
-  const taskOptions = await fitMemory(device, recipe, settings, prepared, {
-    config: await readModelConfig(modelFolder),
-    dtype,
-  });
-  using model = await loadModel(device, modelFolder, { dtype, trainable: true });
+  const precision: ParametersOptions = { ...precisionOf(recipe, device), trainable: true };
+  const config = await readModelConfig(modelFolder);
+  const taskOptions = await fitMemory(device, recipe, settings, prepared, { config, ...precision });
+  using model = await loadModel(device, modelFolder, precision);
   await claimRunFolder(outputDir, identity, { overwrite: recipe.overwrite_output_dir }); // what can be refused, was
   const arrived = performance.now();
   let started: Started<Row> | undefined;
@@ -95,7 +94,7 @@ export async function* carryOut<Row>(
     await window.load(checkpoint.path);
   }
   const facts = [...prepared.facts, ...(from ? [["resumed after step", from.step] as const] : [])];
-  const computes = `${device.description}, ${dtype}`;
+  const computes = `${device.description}, ${precision.dtype}`;
   yield { kind: "prepared", device: computes, plan: settings.plan, facts };
 
   const log = await RunLog.open(join(outputDir, "log.jsonl"), from?.step ?? 0);

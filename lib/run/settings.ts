@@ -16,6 +16,8 @@ export interface Settings {
   readonly saveEvery: Interval;
 }
 
+const MOMENTS = { adamw: "f32", adamw_bf16: "bf16", adamw_8bit: "u8" } as const;
+
 export function settingsOf(recipe: TrainingRecipe, numRows: number): Settings {
   const plan = planSteps({
     numRows,
@@ -39,6 +41,7 @@ export function settingsOf(recipe: TrainingRecipe, numRows: number): Settings {
       beta2: recipe.adam_beta2,
       eps: recipe.adam_epsilon,
       weightDecay: recipe.weight_decay,
+      moments: MOMENTS[recipe.optim as keyof typeof MOMENTS],
     },
     logEvery: interval(recipe.logging_strategy, recipe.logging_steps),
     evaluateEvery: interval(recipe.eval_strategy, recipe.eval_steps ?? recipe.logging_steps),

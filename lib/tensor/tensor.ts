@@ -4,9 +4,11 @@ import type { Device } from "./device.js";
 
 export type { DType } from "../native/surface.js";
 
+const ARRAYS = { f32: Float32Array, bf16: Uint16Array, i32: Int32Array, u16: Uint16Array, u8: Uint8Array } as const;
+
 declare const axes: unique symbol;
 
-export type Values = Float32Array | Uint16Array | Int32Array;
+export type Values = Float32Array | Uint16Array | Int32Array | Uint8Array;
 
 /**
  * Contiguous memory on a device, named by a handle that ends with its arena. `A` names the axes for the compiler
@@ -36,25 +38,24 @@ export class Tensor<in out A extends string> {
   }
 
   /**
-   * Enqueues a copy of `values`: f32, bits of bf16 or u16 (Uint16Array), or i32. Of f32 a bf16 tensor takes the upper
-   * half and a u16 tensor the lower, as split_master in native/kernels/adamw.h has them.
+   * Enqueues a copy of `values`: f32, bits of bf16 or u16 (Uint16Array), i32, or u8. Of f32 a bf16 tensor takes the upper
+   * half and a u16 tensor the lower, as split_master in native/kernels/adamw_storage.h has them.
    */
   upload(values: Values): void {
     native.uploadTensor(this.handle, values);
   }
 
-  /** The elements once everything enqueued so far has run: Float32Array, Uint16Array (bits of bf16, u16) or Int32Array. */
+  /** The elements once everything enqueued so far has run, in the array of their dtype; bf16 as the bits it is. */
   async read(): Promise<Values> {
     const bytes = await native.readTensor(this.device.stream, this.handle);
-    if (this.dtype === "f32") return new Float32Array(bytes);
-    return this.dtype === "i32" ? new Int32Array(bytes) : new Uint16Array(bytes);
+    return new ARRAYS[this.dtype](bytes);
   }
 
   /** The elements as numbers, whatever the dtype. */
   async readFloats(): Promise<Float32Array> {
     const values = await this.read();
     if (values instanceof Float32Array) return values;
-    if (values instanceof Int32Array) return Float32Array.from(values);
+    if (this.dtype !== "bf16") return Float32Array.from(values);
     return new Float32Array(Uint32Array.from(values, (bits) => bits << 16).buffer);
   }
 }

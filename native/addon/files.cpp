@@ -20,11 +20,12 @@ FileDType file_dtype(const std::string& path, const std::string& name) {
   if (name == "BF16") return FileDType::bf16;
   if (name == "F16") return FileDType::f16;
   if (name == "U16") return FileDType::u16;
-  throw Error(ErrorCode::value, path + ": a tensor of dtype " + name + ", expected F32, BF16, F16 or U16");
+  if (name == "U8") return FileDType::u8;
+  throw Error(ErrorCode::value, path + ": a tensor of dtype " + name + ", expected F32, BF16, F16, U16 or U8");
 }
 
-// loadTensor(tensor, file, firstByte, "F32" | "BF16" | "F16" | "U16"): enqueues the copy; the file may be closed at
-// once.
+// loadTensor(tensor, file, firstByte, "F32" | "BF16" | "F16" | "U16" | "U8"): enqueues the copy; the file may be closed
+// at once.
 Napi::Value load_tensor(const Napi::CallbackInfo& info) {
   AddonData& addon = data(info.Env());
   const TensorEntry& entry = addon.tensor(info[0]);
@@ -32,7 +33,7 @@ Napi::Value load_tensor(const Napi::CallbackInfo& info) {
   const int64_t first = integer_at(info, 2);
   const std::string name = info[3].As<Napi::String>();
   const FileDType dtype = file_dtype(file->path(), name);
-  const int64_t bytes = entry.tensor.size() * (dtype == FileDType::f32 ? 4 : 2);
+  const int64_t bytes = entry.tensor.size() * file_dtype_bytes(dtype);
   if (first < 0 || first > file->bytes() - bytes) {
     throw Error(ErrorCode::file, file->path() + ": " + std::to_string(file->bytes()) + " bytes, expected at least " +
                                      std::to_string(first + bytes));

@@ -1,4 +1,5 @@
 #include <cstring>
+#include <map>
 
 #include "native/addon/addon.h"
 #include "native/kernels/signature.h"
@@ -13,7 +14,8 @@ DType dtype_at(const Napi::CallbackInfo& info, size_t index) {
   if (name == "bf16") return DType::bf16;
   if (name == "i32") return DType::i32;
   if (name == "u16") return DType::u16;
-  throw Error(ErrorCode::value, "dtype is " + name + ", expected f32, bf16, i32 or u16");
+  if (name == "u8") return DType::u8;
+  throw Error(ErrorCode::value, "dtype is " + name + ", expected f32, bf16, i32, u16 or u8");
 }
 
 // Reads the dimensions from argument `first` to the last.
@@ -103,27 +105,28 @@ Napi::Value view_tensor(const Napi::CallbackInfo& info) {
   return add_tensor(info.Env(), entry.arena, view);
 }
 
-// uploadTensor(tensor, Float32Array | Uint16Array (bits of bf16 or u16) | Int32Array)
+// uploadTensor(tensor, Float32Array | Uint16Array (bits of bf16 or u16) | Int32Array | Uint8Array)
 Napi::Value upload_tensor(const Napi::CallbackInfo& info) {
   AddonData& addon = data(info.Env());
   const TensorEntry& entry = addon.tensor(info[0]);
   const Napi::TypedArray array = info[1].As<Napi::TypedArray>();
   const napi_typedarray_type type = array.TypedArrayType();
-  if (type != napi_float32_array && type != napi_uint16_array && type != napi_int32_array) {
-    throw Error(ErrorCode::value, "upload takes a Float32Array, a Uint16Array of bits or an Int32Array");
+  const FileDType two_bytes = entry.tensor.dtype == DType::u16 ? FileDType::u16 : FileDType::bf16;
+  const std::map<napi_typedarray_type, FileDType> dtypes = {{napi_float32_array, FileDType::f32},
+                                                            {napi_uint16_array, two_bytes},
+                                                            {napi_int32_array, FileDType::i32},
+                                                            {napi_uint8_array, FileDType::u8}};
+  if (!dtypes.contains(type)) {
+    throw Error(ErrorCode::value, "upload takes a Float32Array, a Uint16Array of bits, an Int32Array or a Uint8Array");
   }
   if (static_cast<int64_t>(array.ElementLength()) != entry.tensor.size()) {
     throw Error(ErrorCode::shape,
                 "array of " + std::to_string(array.ElementLength()) + " elements for " + describe(entry.tensor));
   }
-  const FileDType two_bytes = entry.tensor.dtype == DType::u16 ? FileDType::u16 : FileDType::bf16;
-  const FileDType dtype = type == napi_float32_array  ? FileDType::f32
-                          : type == napi_uint16_array ? two_bytes
-                                                      : FileDType::i32;
   const char* bytes = static_cast<const char*>(array.ArrayBuffer().Data()) + array.ByteOffset();
   auto copy = std::make_shared<std::vector<char>>(bytes, bytes + array.ByteLength());
   const void* from = copy->data();
-  addon.stream_of(entry).upload(entry.tensor, from, dtype, std::move(copy));
+  addon.stream_of(entry).upload(entry.tensor, from, dtypes.at(type), std::move(copy));
   return info.Env().Undefined();
 }
 

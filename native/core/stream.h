@@ -10,9 +10,20 @@
 namespace ww {
 
 // How numbers lie in a weights file. Loading converts them to the tensor's dtype: f32 exactly, bf16 to the upper half
-// of split_master (native/kernels/adamw.h) and u16 to its lower half, so that a bf16 and a u16 tensor together hold
-// all.
-enum class FileDType : uint8_t { f32, bf16, f16, i32, u16 };
+// of split_master (native/kernels/adamw_storage.h) and u16 to its lower half, so that a bf16 and a u16 tensor together
+// hold all.
+enum class FileDType : uint8_t { f32, bf16, f16, i32, u16, u8 };
+
+inline int64_t file_dtype_bytes(FileDType dtype) {
+  return dtype == FileDType::u8 ? 1 : dtype == FileDType::f32 || dtype == FileDType::i32 ? 4 : 2;
+}
+
+// Whether a tensor of dtype `to` takes such numbers as they are.
+inline bool is_same(DType to, FileDType from) {
+  return (to == DType::f32 && from == FileDType::f32) || (to == DType::bf16 && from == FileDType::bf16) ||
+         (to == DType::i32 && from == FileDType::i32) || (to == DType::u16 && from == FileDType::u16) ||
+         (to == DType::u8 && from == FileDType::u8);
+}
 
 // The first failure of a stream; everything enqueued behind it is skipped.
 struct Failure {

@@ -7,7 +7,7 @@
 
 namespace ww {
 
-enum class DType : uint8_t { f32, bf16, i32, u16 };  // u16: raw bits
+enum class DType : uint8_t { f32, bf16, i32, u16, u8 };  // u16, u8: raw bits
 // none: memory is counted, nothing runs (plan_stream.h).
 enum class DeviceKind : uint8_t { cpu, cuda, none };
 
@@ -21,12 +21,14 @@ WW_INLINE const char* dtype_name(DType dtype) {
       return "i32";
     case DType::u16:
       return "u16";
+    case DType::u8:
+      return "u8";
   }
   return "?";
 }
 
 WW_HOST_DEVICE WW_INLINE int64_t dtype_bytes(DType dtype) {
-  return dtype == DType::bf16 || dtype == DType::u16 ? 2 : 4;
+  return dtype == DType::u8 ? 1 : dtype == DType::bf16 || dtype == DType::u16 ? 2 : 4;
 }
 
 // A borrowed, contiguous, row-major view. Never owns or frees `data`.

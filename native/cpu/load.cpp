@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "native/kernels/adamw.h"
+#include "native/kernels/adamw_storage.h"
 
 namespace ww::cpu {
 
@@ -67,6 +67,7 @@ void convert_to(const Tensor& to, const void* from, FileDType dtype, Workers& wo
       return convert<To, Half>(to, from, workers);
     case FileDType::i32:
     case FileDType::u16:
+    case FileDType::u8:
       break;
   }
   throw Error(ErrorCode::value, "integers cannot fill a tensor of floating-point numbers");
@@ -75,16 +76,13 @@ void convert_to(const Tensor& to, const void* from, FileDType dtype, Workers& wo
 }  // namespace
 
 void load(const Tensor& to, const void* from, FileDType dtype, Workers& workers) {
-  const bool same =
-      (to.dtype == DType::f32 && dtype == FileDType::f32) || (to.dtype == DType::bf16 && dtype == FileDType::bf16) ||
-      (to.dtype == DType::i32 && dtype == FileDType::i32) || (to.dtype == DType::u16 && dtype == FileDType::u16);
-  if (same) {
+  if (is_same(to.dtype, dtype)) {
     std::memcpy(to.data, from, to.bytes());
   } else if (to.dtype == DType::f32) {
     convert_to<float>(to, from, dtype, workers);
   } else if (to.dtype == DType::bf16) {
     convert_to<bfloat16>(to, from, dtype, workers);
-  } else if (to.dtype == DType::u16 && dtype != FileDType::i32) {
+  } else if (to.dtype == DType::u16 && dtype != FileDType::i32 && dtype != FileDType::u8) {
     convert_to<Low>(to, from, dtype, workers);
   } else {
     throw Error(ErrorCode::value,

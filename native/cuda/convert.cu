@@ -3,7 +3,7 @@
 #include <cuda_fp16.h>
 
 #include "native/cuda/kernel.cuh"
-#include "native/kernels/adamw.h"
+#include "native/kernels/adamw_storage.h"
 
 namespace ww::cuda {
 

@@ -24,13 +24,9 @@ std::string gib(size_t bytes) {
   return text;
 }
 
-int64_t file_dtype_bytes(FileDType dtype) { return dtype == FileDType::f32 || dtype == FileDType::i32 ? 4 : 2; }
-
 bool is_float(DType dtype) { return dtype == DType::f32 || dtype == DType::bf16; }
-
-bool is_same(DType to, FileDType from) {
-  return (to == DType::f32 && from == FileDType::f32) || (to == DType::bf16 && from == FileDType::bf16) ||
-         (to == DType::i32 && from == FileDType::i32) || (to == DType::u16 && from == FileDType::u16);
+bool is_float(FileDType dtype) {
+  return dtype == FileDType::f32 || dtype == FileDType::bf16 || dtype == FileDType::f16;
 }
 
 }  // namespace
@@ -152,7 +148,7 @@ void CudaStream::give_back(Pinned pinned) {
 void CudaStream::upload(const Tensor& to, const void* from, FileDType dtype, std::shared_ptr<const void>) {
   activate();
   const bool same = is_same(to.dtype, dtype);
-  const bool converts = to.dtype != DType::i32 && dtype != FileDType::i32 && dtype != FileDType::u16;
+  const bool converts = is_float(dtype) && (is_float(to.dtype) || to.dtype == DType::u16);
   if (!same && !converts) {
     throw Error(ErrorCode::value, is_float(to.dtype) ? "integers cannot fill a tensor of floating-point numbers"
                                                      : std::string("only ") + dtype_name(to.dtype) +

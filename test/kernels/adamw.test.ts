@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 
 import { adamw } from "../../lib/kernels/adamw.js";
+import { fill } from "../../lib/kernels/fill.js";
 import { Arena } from "../../lib/tensor/arena.js";
 import * as reference from "../reference/adamw.js";
 import { conformance, expectClose, type Fill } from "./conformance.js";
@@ -16,6 +17,7 @@ const scalars = {
   correction1: 0.5,
   correction2: 0.4,
   grad_scale: 0.5,
+  step: 3,
 };
 const v: Fill<"N"> = ({ N }, random) => Float64Array.from({ length: N }, () => random.next());
 
@@ -24,8 +26,9 @@ const axesOf =
   ({ t }: DTypes) => ({ N, L: t === "bf16" ? N : 0 });
 const low: Fill<"L"> = ({ L }, random) => Float64Array.from({ length: L }, () => random.below(2 ** 16));
 
-/** The master in place of its two halves. */
+/** The master in place of its two halves, or the weight where it is all there is. */
 function observe({ weight, low, m, v }: Readonly<Record<string, Outcome>>): Record<string, Outcome> {
+  if (low!.values.length === 0) return { master: weight!, m: m!, v: v! };
   const values = weight!.values.map((value, n) => reference.joinMaster(value, low!.values[n] ?? 0));
   return { master: { dtype: "f32", values, bits: Float32Array.from(values) }, m: m!, v: v! };
 }
@@ -41,7 +44,7 @@ conformance("adamw", {
 for (const decayed of [0, 50]) {
   conformance("adamw", {
     reference: reference.adamw,
-    axes: [axesOf(50)],
+    axes: [axesOf(50), { N: 50, L: 0 }],
     scalars: { ...scalars, decayed },
     inputs: { v, low },
     observe,
@@ -69,7 +72,7 @@ describe.each(backends)("$name", (backend) => {
       const grad = Float32Array.from({ length: N }, (_, n) => Math.cos(n * step) * 10 ** ((n % 9) - 4));
       const [correction1, correction2] = [1 - beta1 ** step, 1 - beta2 ** step];
       const rest = { lr, beta1, beta2, eps, weightDecay, correction1, correction2, gradScale: 0.5, decayed };
-      adamw(tensor(grad), { weight, low, m, v, ...rest });
+      adamw(tensor(grad), { m, v }, { weight, low, step, ...rest });
       for (let n = 0; n < N; n++) {
         const g = 0.5 * grad[n]!;
         if (n < decayed) torch.weight[n]! *= 1 - lr * weightDecay;
@@ -93,10 +96,10 @@ describe.each(backends)("$name", (backend) => {
   const update = async (values: { grad: number; m: number; v: number }, scalars: Record<string, number> = {}) => {
     const { weight, m, v } = await launch(backend, 1, "adamw", {
       axes: { N: 1, L: 0 },
-      dtypes: { t: "f32" },
+      dtypes: { t: "f32", s: "f32" },
       scalars: {
         ...{ lr: 0.5, beta1: 0.9, beta2: 0.5, eps: 1e-8, weight_decay: 0, decayed: 0 },
-        ...{ correction1: 1, correction2: 1, grad_scale: 1, ...scalars },
+        ...{ correction1: 1, correction2: 1, grad_scale: 1, step: 1, ...scalars },
       },
       values: {
         grad: Float64Array.of(values.grad),
@@ -123,4 +126,32 @@ describe.each(backends)("$name", (backend) => {
     const { weight } = await update({ grad: 0, m: 1e19, v: 2e38 }, { correction2: 1e-3 });
     expect(weight).toBeCloseTo(1 - (0.5 * 9e18) / Math.sqrt(1e38 / 1e-3), 6);
   });
+
+  const steady = { beta1: 0, eps: 1e-8, weightDecay: 0, correction1: 1, correction2: 1, gradScale: 1, decayed: 0 };
+
+  test("weights without a master move by less than their last bit, on average", async () => {
+    using arena = new Arena(backend.device(1));
+    const tensor = (value: number, dtype: "f32" | "bf16" = "f32") => fill(arena.empty<"N">([4099], dtype), value);
+    const [weight, grad, low] = [tensor(1, "bf16"), tensor(1), arena.empty<"L">([0], "u16")];
+    const moments = { m: tensor(0), v: tensor(0) };
+    for (let step = 1; step <= 100; step++) {
+      adamw(grad, moments, { ...steady, weight, low, lr: 1e-4, beta2: 0, step });
+    }
+    const weights = await weight.readFloats();
+    expect(new Set(weights).size).toBeGreaterThan(4);
+    expect(mean(weights)).toBeCloseTo(0.99, 3); // bf16 has no number between 0.996 and 1
+  });
+
+  test("a second moment in bf16 shrinks by less than its last bit, on average", async () => {
+    using arena = new Arena(backend.device(1));
+    const tensor = (value: number, dtype: "f32" | "bf16") => fill(arena.empty<"N">([4099], dtype), value);
+    const [weight, grad, low] = [tensor(1, "f32"), tensor(0, "f32"), arena.empty<"L">([0], "u16")];
+    const moments = { m: tensor(0, "bf16"), v: tensor(1, "bf16") };
+    for (let step = 1; step <= 100; step++) {
+      adamw(grad, moments, { ...steady, weight, low, lr: 0, beta2: 0.999, step });
+    }
+    expect(mean(await moments.v.readFloats())).toBeCloseTo(0.999 ** 100, 3);
+  });
 });
+
+const mean = (values: Float32Array) => values.reduce((sum, value) => sum + value, 0) / values.length;

@@ -44,7 +44,7 @@ export interface Conformance<I extends string, A extends string, S extends strin
 }
 
 // Relative to the largest reference value of the tensor. bf16 keeps 8 bits: rounding once costs up to 2^-8.
-const TOLERANCE: Record<DType, number> = { f32: 2e-5, bf16: 8e-3, i32: 0, u16: 0 };
+const TOLERANCE: Record<DType, number> = { f32: 2e-5, bf16: 8e-3, i32: 0, u16: 0, u8: 0 };
 const F32_EPSILON = 2 ** -24;
 
 /**

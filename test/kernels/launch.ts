@@ -132,13 +132,15 @@ export const rounded = (dtype: DType, values: ArrayLike<number>): Float64Array =
   decode(dtype, asValues(dtype, encode(dtype, values)));
 
 /** A NaN everywhere, or for i32 an index out of any range: `mark` tells the guards of the tensors apart. */
-function bitsOf(dtype: DType, size: number, mark = 0): Uint32Array | Uint16Array | Int32Array {
+function bitsOf(dtype: DType, size: number, mark = 0): Uint32Array | Uint16Array | Int32Array | Uint8Array {
+  if (dtype === "u8") return new Uint8Array(size).fill(mark ? 0xc0 + mark : 0xff);
   if (dtype === "bf16" || dtype === "u16") return new Uint16Array(size).fill(mark ? 0x7fc0 + mark : 0xffff);
   if (dtype === "i32") return new Int32Array(size).fill(mark ? 0x7fc00000 + mark : -1);
   return new Uint32Array(size).fill(mark ? 0x7fc00000 + mark : 0xffffffff);
 }
 
-function encode(dtype: DType, values: ArrayLike<number>): Uint32Array | Uint16Array | Int32Array {
+function encode(dtype: DType, values: ArrayLike<number>): Uint32Array | Uint16Array | Int32Array | Uint8Array {
+  if (dtype === "u8") return Uint8Array.from(values);
   if (dtype === "i32") return Int32Array.from(values);
   if (dtype === "u16") return Uint16Array.from(values);
   const bits = new Uint32Array(Float32Array.from(values).buffer);
@@ -147,7 +149,7 @@ function encode(dtype: DType, values: ArrayLike<number>): Uint32Array | Uint16Ar
   return Uint16Array.from(bits, (u, i) => (Number.isNaN(values[i]) ? 0x7fc0 : (u + 0x7fff + ((u >>> 16) & 1)) >>> 16));
 }
 
-const asValues = (dtype: DType, bits: Uint32Array | Uint16Array | Int32Array): Values =>
+const asValues = (dtype: DType, bits: Uint32Array | Uint16Array | Int32Array | Uint8Array): Values =>
   dtype === "f32" ? new Float32Array(bits.buffer) : (bits as Values);
 
 function decode(dtype: DType, values: Values): Float64Array {

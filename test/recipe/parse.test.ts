@@ -85,6 +85,9 @@ describe("spellings", () => {
     for (const name of ["adamw_torch", "adamw_torch_fused", "adamw_hf"]) {
       expect(sft(`optim: ${name}`).recipe.optim).toBe("adamw");
     }
+    for (const name of ["adamw_8bit", "adamw_bnb_8bit", "paged_adamw_8bit"]) {
+      expect(sft(`optim: ${name}`).recipe.optim).toBe("adamw_8bit");
+    }
     expect(sft("optim: rmsprop").recipe.optim).toBe("rmsprop");
   });
 

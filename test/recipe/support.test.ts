@@ -18,10 +18,9 @@ test.each([
   ["dpo", "--optim=rmsprop", 'optim: "rmsprop", this version supports AdamW; use --optim=adamw_torch'],
   [
     "sft",
-    "--optim=paged_adamw_32bit",
-    'optim: "paged_adamw_32bit", this version supports AdamW; use --optim=adamw_torch',
+    "--optim=adamw_torch_4bit",
+    'optim: "adamw_torch_4bit", this version supports AdamW; use --optim=adamw_torch',
   ],
-  ["sft", "--optim=adamw_bnb_8bit", 'optim: "adamw_bnb_8bit", this version supports AdamW; use --optim=adamw_torch'],
   ["sft", "--load_in_4bit", "load_in_4bit: true, this version supports false; use --load_in_4bit=false"],
   ["dpo", "--loss_type=kto_pair", 'loss_type: "kto_pair", this version supports sigmoid; use --loss_type=sigmoid'],
   [

@@ -12,6 +12,17 @@ export function joinMaster(weight: number, low: number): number {
   return new Float32Array(Uint32Array.of(bits! + ((low << 16) >> 16)).buffer)[0]!;
 }
 
+/** The share of the largest that a code of 8 bits stands for: floating point with `mantissa` bits, from 2^-15 on. */
+function decodeByte(code: number, mantissa: number): number {
+  if (code === 0) return 0;
+  return 2 ** (Math.floor(code / 2 ** mantissa) - 15) * (1 + (code % 2 ** mantissa) / 2 ** mantissa);
+}
+
+export const decodeFirstMoment = (code: number, scale: number): number =>
+  (code & 0x80 ? -1 : 1) * decodeByte(code & 0x7f, 3) * scale;
+
+export const decodeRoot = (code: number, scale: number): number => decodeByte(code, 4) * scale;
+
 type Names =
   | "lr"
   | "beta1"

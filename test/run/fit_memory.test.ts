@@ -3,6 +3,8 @@ import { expect, test } from "vitest";
 import { readModelConfig } from "../../lib/model/config.js";
 import { initialise } from "../../lib/model/init.js";
 import { Llama } from "../../lib/model/llama.js";
+import type { ParametersOptions } from "../../lib/model/parameters.js";
+import { AdamW, type MomentsDtype } from "../../lib/optim/adamw.js";
 import type { TrainingRecipe } from "../../lib/recipe/schema.js";
 import { fitMemory } from "../../lib/run/fit_memory.js";
 import type { Prepared } from "../../lib/run/prepared.js";
@@ -12,7 +14,7 @@ import { Device } from "../../lib/tensor/device.js";
 import { DpoTask, type ReferencedPair } from "../../lib/train/dpo.js";
 
 const config = await readModelConfig("assets/quickstart");
-const precision = { config, dtype: "bf16" } as const;
+const precision = { config, dtype: "bf16", trainable: true } as const;
 const recipe = {
   token_budget: null,
   recompute: "auto",
@@ -55,7 +57,7 @@ test("what is planned is what a step takes", async () => {
 
 test("a CPU takes memory in advance where there is enough of it", async () => {
   const cpuWith = (free: number) => ({ ...gpuWith(free), kind: "cpu" }) as Device;
-  const f32 = { config, dtype: "f32" } as const;
+  const f32 = { ...precision, dtype: "f32" } as const;
   expect((await fitMemory(cpuWith(2 ** 40), recipe, settings, prepared, f32)).reserve?.kept).toBeGreaterThan(0);
   expect(await fitMemory(cpuWith(2 ** 30), recipe, settings, prepared, f32)).not.toHaveProperty("reserve");
 });
@@ -73,6 +75,21 @@ test("blocks are computed twice where memory is shorter still, or always when as
   const between = states + (totalBytes(less.reserve!) + totalBytes(more.reserve!)) / 2;
   expect(await planFor(between, { ...once, recompute: "auto" } as TrainingRecipe)).toEqual(less);
   await expect(planFor(between, once)).rejects.toMatchObject({ code: "ERR_OUT_OF_MEMORY" });
+});
+
+test("bytes of a parameter by what is kept of it: weight, master, gradient, moments", () => {
+  using device = Device.plan();
+  const perParameter = (options: Partial<ParametersOptions>, moments: MomentsDtype) => {
+    using model = new Llama(device, config, { ...precision, ...options });
+    using optimizer = new AdamW(model.parameters, { ...settings.optimizer, moments });
+    const { weights, gradients } = model.parameters.bytes;
+    return (weights + gradients + optimizer.bytes) / model.parameters.weights.size;
+  };
+  expect(perParameter({ dtype: "f32" }, "f32")).toBeCloseTo(16, 0);
+  expect(perParameter({}, "f32")).toBeCloseTo(16, 0);
+  expect(perParameter({}, "bf16")).toBeCloseTo(12, 0);
+  expect(perParameter({}, "u8")).toBeCloseTo(10, 0);
+  expect(perParameter({ master: false }, "u8")).toBeCloseTo(8, 0);
 });
 
 async function elements(): Promise<number> {

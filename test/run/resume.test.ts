@@ -87,6 +87,23 @@ describe.each(["sft", "dpo"] as const)("%s", (kind) => {
     expect(readJson(parts!, "checkpoint-20", "run_totals.json").stepSeconds.length).toBe(20);
   });
 
+  // What is rounded at random is rounded alike.
+  test.each([
+    { optim: "adamw_8bit" },
+    { optim: "adamw_bf16", dtype: "bfloat16", master_weights: false },
+    { optim: "adamw_8bit", dtype: "bfloat16", master_weights: true },
+  ])("so they are with %o", async (layout) => {
+    const keys = { ...RUNS[kind], ...layout };
+    const name = Object.values(layout).join("-");
+    const [output, uninterrupted] = ["parts", "whole"].map((part) => join(folder, `${kind}-${name}-${part}`));
+    await carryThrough(kind, { ...keys, output_dir: uninterrupted! });
+    await abandonAfter(13, kind, { ...keys, output_dir: output! });
+    await carryThrough(kind, { ...keys, output_dir: output!, resume_from_checkpoint: true });
+    expect(stepsOf(output!)).toEqual(stepsOf(uninterrupted!));
+    const files = ["model.safetensors", "checkpoint-20/optimizer.safetensors"];
+    expect(sameBytes(output!, uninterrupted!, files)).toEqual([]);
+  });
+
   test("the number of threads changes no digit", async () => {
     const outputs = await Promise.all(
       [1, 2, 3].map(async (threads) => {

@@ -133,6 +133,23 @@ describe.skipIf(models === undefined || stories === undefined)("the numbers of T
     expect(await run("bf16-again")).toEqual(losses);
   });
 
+  test.each([
+    { optim: "adamw_bf16", most: 2e-4, mean: 2e-5 },
+    { optim: "adamw_8bit", most: 5e-3, mean: 5e-4 },
+    { optim: "adamw_8bit", dtype: "bfloat16", master_weights: false, most: 0.15, mean: 0.02 },
+  ])("20 steps with %o follow those of f32 moments", async ({ most, mean, ...layout }) => {
+    const name = "dpo-stories-260k";
+    const keys = { ...layout, dataset_name: fileOf("dpo", "train"), output_dir: join(folder, JSON.stringify(layout)) };
+    const losses = logged(await carryThrough("dpo", recipe(name, keys))).map(({ loss }) => loss!);
+    const expected = golden(name)
+      .lines.filter(isStep)
+      .map(({ loss }) => loss!);
+    const apart = losses.map((loss, i) => loss / expected[i]! - 1);
+    expect(Math.max(...apart.map(Math.abs))).toBeLessThan(most);
+    expect(Math.max(...apart.map(Math.abs))).toBeGreaterThan(1e-5);
+    expect(Math.abs(apart.reduce((sum, difference) => sum + difference, 0) / apart.length)).toBeLessThan(mean);
+  });
+
   // Beyond one micro-batch a line, TRL's other means are of micro-batches, ours of what they are over.
   test.each(["sft-tinystories-656k-accum2", "dpo-tinystories-656k-accum2"])(
     "two micro-batches a step: %s",
