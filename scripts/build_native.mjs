@@ -1,10 +1,10 @@
 #!/usr/bin/env node
 // Builds build/Release/westwind.node with CMake; cmake-js tells CMake where Node's headers lie.
-//   node scripts/build_native.mjs [--verbose] [--if-needed] [--cuda | --simt]          (installed: npx westwind-build)
+//   node scripts/build_native.mjs [--verbose] [--if-needed] [--cuda | --simt | --sanitized]    (installed: npx westwind-build)
 // --verbose shows the tools' output as it comes. --if-needed does nothing when an addon is there and loads.
 // Where there are GPUs and nvcc, it has the CUDA backend for them, unless WESTWIND_CMAKE_ARGS has -DWW_CUDA=OFF.
 // --cuda builds build/cuda/westwind.node with the CUDA backend for GPUs elsewhere, --simt build/simt/westwind.node with
-// that backend emulated on the CPU, for tests.
+// that backend emulated on the CPU, for tests; --sanitized build/sanitized/westwind.node with AddressSanitizer over that.
 // WESTWIND_CMAKE_ARGS="-DNAME=VALUE ..." sets options of CMakeLists.txt, which a build without the variable keeps.
 import { spawnSync } from "node:child_process";
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
@@ -19,14 +19,20 @@ import { cudaOptions, missingTool } from "./build_tools.mjs";
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const require = createRequire(import.meta.url);
 
+const VARIANTS = new Map([
+  ["--cuda", ["-DWW_CUDA=ON"]],
+  ["--simt", ["-DWW_CUDA=EMULATED"]],
+  ["--sanitized", ["-DWW_CUDA=EMULATED", "-DWW_SANITIZED=ON"]],
+]);
 const flags = process.argv.slice(2);
-const unknown = flags.find((flag) => !["--verbose", "--if-needed", "--cuda", "--simt"].includes(flag));
-if (unknown) fail(`${unknown}: expected --verbose, --if-needed, --cuda or --simt`, 2);
-const variant = ["cuda", "simt"].find((name) => flags.includes(`--${name}`));
+const unknown = flags.find((flag) => !["--verbose", "--if-needed", ...VARIANTS.keys()].includes(flag));
+if (unknown) fail(`${unknown}: expected --verbose, --if-needed, --cuda, --simt or --sanitized`, 2);
+const flag = [...VARIANTS.keys()].find((name) => flags.includes(name));
+const variant = flag?.slice(2);
 const output = `${root}/build/${variant ?? "Release"}`;
 const cmakeFolder = variant ? `${output}/cmake` : `${root}/build/cmake`;
 const log = `${root}/build/${variant ?? "native"}.log`;
-const variantOptions = { cuda: ["-DWW_CUDA=ON"], simt: ["-DWW_CUDA=EMULATED"] }[variant] ?? cudaOptions();
+const variantOptions = VARIANTS.get(flag) ?? cudaOptions();
 if (flags.includes("--if-needed") && addonLoads()) process.exit(0);
 
 const missing = missingTool();

@@ -79,6 +79,6 @@ test("build_native refuses a flag that it does not know", () => {
   });
   expect({ status, stderr }).toEqual({
     status: 2,
-    stderr: "westwind: --verbos: expected --verbose, --if-needed, --cuda or --simt\n",
+    stderr: "westwind: --verbos: expected --verbose, --if-needed, --cuda, --simt or --sanitized\n",
   });
 });

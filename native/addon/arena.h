@@ -3,6 +3,7 @@
 #include <memory>
 #include <vector>
 
+#include "native/core/poison.h"
 #include "native/core/stream.h"
 
 namespace ww::addon {
@@ -27,6 +28,7 @@ class Arena {
       add_block(size > grown ? size : grown);
     }
     void* memory = static_cast<char*>(blocks_.back().memory) + used_;
+    if (is_exact()) unpoison(memory, bytes);
     used_ += size;
     taken_ += size;
     if (taken_ > peak_) peak_ = taken_;
@@ -36,6 +38,7 @@ class Arena {
   // The memory may still be in use by work that is enqueued; whatever reuses it is enqueued behind.
   void reset() {
     used_ = taken_ = 0;
+    if (blocks_.size() == 1) poison_block(blocks_.back());
     if (blocks_.size() < 2) return;
     const int64_t total = bytes();
     release_blocks();
@@ -59,12 +62,22 @@ class Arena {
     int64_t bytes;
   };
 
+  // Only what a tensor was given may be touched, and only until the reset: true of emulated GPUs, on which nothing is
+  // still running by then.
+  bool is_exact() const { return stream_->device() == DeviceKind::cuda; }
+  void poison_block(const Block& block) {
+    if (is_exact()) poison(block.memory, block.bytes);
+  }
   void add_block(int64_t bytes) {
     blocks_.push_back({stream_->allocate(bytes), bytes});
+    poison_block(blocks_.back());
     used_ = 0;
   }
   void release_blocks() {
-    for (const Block& block : blocks_) stream_->release(block.memory, block.bytes);
+    for (const Block& block : blocks_) {
+      if (is_exact()) unpoison(block.memory, block.bytes);
+      stream_->release(block.memory, block.bytes);
+    }
     blocks_.clear();
   }
 

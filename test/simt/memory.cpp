@@ -6,6 +6,8 @@
 #include <map>
 #include <mutex>
 
+#include "native/core/poison.h"
+
 namespace simt {
 
 namespace {
@@ -16,6 +18,8 @@ constexpr unsigned char kRedzoneByte = 0xa5;
 std::mutex mutex;
 std::map<char*, size_t>& allocations = *new std::map<char*, size_t>;  // bytes by address
 
+size_t whole_bytes(size_t bytes) { return (bytes + 255) / 256 * 256 + 2 * kRedzone; }
+
 bool is_touched(const char* redzone) {
   return std::any_of(redzone, redzone + kRedzone,
                      [](char byte) { return static_cast<unsigned char>(byte) != kRedzoneByte; });
@@ -24,12 +28,14 @@ bool is_touched(const char* redzone) {
 }  // namespace
 
 void* allocate(size_t bytes) {
-  const size_t whole = (bytes + 255) / 256 * 256 + 2 * kRedzone;
+  const size_t whole = whole_bytes(bytes);
   char* const memory = static_cast<char*>(std::aligned_alloc(256, whole));
   if (memory == nullptr) return nullptr;
   std::memset(memory, kRedzoneByte, kRedzone);
   std::memset(memory + kRedzone, 0xff, bytes);
   std::memset(memory + kRedzone + bytes, kRedzoneByte, whole - kRedzone - bytes);
+  ww::poison(memory, kRedzone);
+  ww::poison(memory + kRedzone + bytes, whole - kRedzone - bytes);
   const std::lock_guard lock(mutex);
   allocations[memory + kRedzone] = bytes;
   return memory + kRedzone;
@@ -39,7 +45,9 @@ bool release(void* memory) {
   const std::lock_guard lock(mutex);
   const auto found = allocations.find(static_cast<char*>(memory));
   if (found == allocations.end()) return false;
-  std::free(found->first - kRedzone);
+  char* const whole = found->first - kRedzone;
+  ww::unpoison(whole, whole_bytes(found->second));
+  std::free(whole);
   allocations.erase(found);
   return true;
 }

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "native/core/error.h"
+#include "native/core/poison.h"
 #include "test/simt/fiber.h"
 #include "test/simt/memory.h"
 
@@ -298,6 +299,8 @@ struct Engine {
 
     std::fill(memory.begin(), memory.end(), kRedzoneByte);
     std::memset(shared, 0xff, g.shared_bytes);  // NaN: what was never written shows
+    ww::poison(memory.data(), shared - memory.data());
+    ww::poison(shared + g.shared_bytes, memory.data() + memory.size() - shared - g.shared_bytes);
     for (int i = 0; i < count; ++i) {
       const unsigned id = i;
       Lane& lane = *lanes[i];
@@ -315,6 +318,7 @@ struct Engine {
     threadIdx = lanes[current]->index;
     main.switch_to(lanes[current]->context);
     while (error.empty() && !deferred.empty()) run_deferred();
+    ww::unpoison(memory.data(), memory.size());
 
     if (error.empty()) check_redzones();
     if (error.empty()) return;
@@ -462,7 +466,11 @@ void run_grid(const char* name, dim3 grid, dim3 block, int64_t shared_bytes, voi
     engines().give_back(std::move(mine));
   };
   std::vector<std::thread> threads;
+#ifdef WW_SANITIZED
+  const uint64_t most = 1;
+#else
   const uint64_t most = std::max(1u, std::thread::hardware_concurrency());
+#endif
   for (uint64_t t = 1; t < std::min(most, blocks); ++t) threads.emplace_back(work);
   work();
   for (std::thread& thread : threads) thread.join();

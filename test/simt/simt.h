@@ -17,9 +17,13 @@
 #include "test/simt/engine.h"
 
 // The toolkit's headers make the qualifiers empty for a host compiler. Shared variables are one for each block, and a
-// block stays on its OS thread.
+// block stays on its OS thread. AddressSanitizer watches what lies around static ones only: there is one thread then.
 #undef __shared__
+#ifdef WW_SANITIZED
+#define __shared__ static
+#else
 #define __shared__ static thread_local
+#endif
 #undef __launch_bounds__
 #define __launch_bounds__(...)
 #undef __align__
