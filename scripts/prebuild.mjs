@@ -1,5 +1,7 @@
 // Makes prebuilds/<platform>-<arch>/westwind.node, the addon that the package carries: built, stripped and named as
 // node-gyp-build looks for it. node-gyp has no part in it, so neither its headers nor Python are needed.
+//   npm run build:prebuilt [-- --cuda]      (--cuda: with the CUDA backend for every GPU generation; needs nvcc, and
+//                                            loads where there is no driver: one package for machines with GPUs and without)
 import { spawnSync } from "node:child_process";
 import { copyFileSync, mkdirSync, rmSync, statSync } from "node:fs";
 import { dirname } from "node:path";
@@ -11,13 +13,17 @@ import { cudaOptions } from "./build_tools.mjs";
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const staging = `${root}/build/prebuild`; // prebuildify moves what it finds in build/Release: it gets a copy
 
-// Without the CUDA backend that a build gets where there are GPUs: it would be for those alone.
-const env = { ...process.env, ...(cudaOptions().length > 0 && { WESTWIND_CMAKE_ARGS: "-DWW_CUDA=OFF" }) };
-const { status } = spawnSync(process.execPath, [`${root}/scripts/build_native.mjs`], { stdio: ["ignore", 2, 2], env });
+const withCuda = process.argv.includes("--cuda");
+const built = `${root}/build/${withCuda ? "cuda" : "Release"}/westwind.node`;
+// Without it, not even the backend that a build gets where there are GPUs: it would be for those alone.
+const isForHere = !withCuda && cudaOptions().length > 0;
+const env = { ...process.env, ...(isForHere && { WESTWIND_CMAKE_ARGS: "-DWW_CUDA=OFF" }) };
+const build = [`${root}/scripts/build_native.mjs`, ...(withCuda ? ["--cuda"] : [])];
+const { status } = spawnSync(process.execPath, build, { stdio: ["ignore", 2, 2], env });
 if (status !== 0) process.exit(1);
 for (const folder of [staging, `${root}/prebuilds`]) rmSync(folder, { recursive: true, force: true });
 mkdirSync(`${staging}/build/Release`, { recursive: true });
-copyFileSync(`${root}/build/Release/westwind.node`, `${staging}/build/Release/westwind.node`);
+copyFileSync(built, `${staging}/build/Release/westwind.node`);
 
 const options = { napi: true, strip: true, name: "westwind", cwd: staging, out: root, nodeGyp: "true", targets: [] };
 prebuildify(options, (error) => {
