@@ -17,7 +17,8 @@ const withCuda = process.argv.includes("--cuda");
 const built = `${root}/build/${withCuda ? "cuda" : "Release"}/westwind.node`;
 // Without it, not even the backend that a build gets where there are GPUs: it would be for those alone.
 const isForHere = !withCuda && cudaOptions().length > 0;
-const env = { ...process.env, ...(isForHere && { WESTWIND_CMAKE_ARGS: "-DWW_CUDA=OFF" }) };
+const given = { WESTWIND_CMAKE_ARGS: process.env.WESTWIND_CMAKE_ARGS ?? "" }; // a build before may be for one GPU alone
+const env = { ...process.env, ...(withCuda && given), ...(isForHere && { WESTWIND_CMAKE_ARGS: "-DWW_CUDA=OFF" }) };
 const build = [`${root}/scripts/build_native.mjs`, ...(withCuda ? ["--cuda"] : [])];
 const { status } = spawnSync(process.execPath, build, { stdio: ["ignore", 2, 2], env });
 if (status !== 0) process.exit(1);

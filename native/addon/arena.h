@@ -22,7 +22,7 @@ class Arena {
   Stream& stream() { return *stream_; }
 
   void* take(int64_t bytes) {
-    const int64_t size = (bytes + kAlignment - 1) / kAlignment * kAlignment;
+    const int64_t size = (bytes + kAlignment - 1) / kAlignment * kAlignment + kGap;
     if (blocks_.empty() || used_ + size > blocks_.back().bytes) {
       const int64_t grown = blocks_.empty() ? kFirstBlock : 2 * blocks_.back().bytes;
       add_block(size > grown ? size : grown);
@@ -57,6 +57,11 @@ class Arena {
 
  private:
   static constexpr int64_t kAlignment = 64, kFirstBlock = 1 << 16;
+#ifdef WW_SANITIZED
+  static constexpr int64_t kGap = kAlignment;  // that nobody may touch
+#else
+  static constexpr int64_t kGap = 0;
+#endif
   struct Block {
     void* memory;
     int64_t bytes;

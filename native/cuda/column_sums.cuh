@@ -7,7 +7,7 @@ namespace ww::cuda {
 constexpr int kSumColumns = 32, kSumRows = 8;  // of a block: a warp reads 32 neighbouring columns of one row
 
 // sums[c] += sum_g partial[g,c], in the order of g within each of kSumRows interleaved groups, then of the groups.
-__global__ inline void add_column_sums_kernel(const float* partial, float* sums, int64_t rows, int64_t columns) {
+static __global__ void add_column_sums_kernel(const float* partial, float* sums, int64_t rows, int64_t columns) {
   __shared__ float group_sums[kSumRows][kSumColumns];
   const int column = threadIdx.x % kSumColumns, group = threadIdx.x / kSumColumns;
   const int64_t c = blockIdx.x * int64_t(kSumColumns) + column;
@@ -23,7 +23,7 @@ __global__ inline void add_column_sums_kernel(const float* partial, float* sums,
   sums[c] += sum;
 }
 
-inline void add_column_sums(const char* name, const float* partial, float* sums, int64_t rows, int64_t columns,
+static void add_column_sums(const char* name, const float* partial, float* sums, int64_t rows, int64_t columns,
                             CudaStream& stream) {
   launch_kernel(name, add_column_sums_kernel, {dim3(ceil_div(columns, kSumColumns)), kSumColumns * kSumRows}, stream,
                 partial, sums, rows, columns);

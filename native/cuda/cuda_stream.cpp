@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "native/core/poison.h"
 #include "native/cuda/convert.h"
 #include "native/cuda/matmul.h"
 #include "native/kernels/backend.h"
@@ -110,11 +111,14 @@ void CudaStream::release(void* memory, int64_t) {
 }
 
 void* CudaStream::scratch(int64_t bytes) {
-  if (bytes <= scratch_bytes_) return scratch_;
-  if (scratch_ != nullptr) release(std::exchange(scratch_, nullptr), scratch_bytes_);
-  scratch_bytes_ = 0;
-  scratch_ = allocate(bytes);
-  scratch_bytes_ = bytes;
+  if (bytes > scratch_bytes_) {
+    if (scratch_ != nullptr) release(std::exchange(scratch_, nullptr), scratch_bytes_);
+    scratch_bytes_ = 0;
+    scratch_ = allocate(bytes);
+    scratch_bytes_ = bytes;
+  }
+  poison(scratch_, scratch_bytes_);
+  unpoison(scratch_, bytes);
   return scratch_;
 }
 

@@ -61,7 +61,8 @@ __device__ __forceinline__ float warp_max(float value) {
 }
 
 // Sum over a block of whole warps in a fixed order, returned to every thread. Its barriers let it be called in a loop.
-__device__ __forceinline__ float block_sum(float value) {
+// Static, as is everything with shared arrays: AddressSanitizer leaves out what the linker may merge.
+static __device__ __forceinline__ float block_sum(float value) {
   __shared__ float warp_sums[kWarp];
   const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
   value = warp_sum(value);
