@@ -22,12 +22,12 @@ struct Product {
 };
 
 template <class T>
-constexpr int64_t kBlockWords = kInTiles<T> ? 192 : 384;  // of the depth
-constexpr int64_t kOwnBytes = int64_t(192) << 10;         // of a task's panels: they stay in the second-level cache
+constexpr int64_t kBlockWords = kInTiles<T> ? 192 : 512;  // of the depth
+constexpr int64_t kOwnBytes = int64_t(256) << 10;         // of a task's panels: they stay in the second-level cache
 constexpr int64_t kSharedBytes = int64_t(8) << 20;        // of the other operand's panels, if C is f32
 constexpr double kSerialWork = 1 << 19;                   // flops; less is not worth sharing out
 constexpr double kPackingWork = 32;                       // flops in the time a number is packed
-constexpr int64_t kTasksPerThread = 8;
+constexpr int64_t kTasksPerThread = 4;
 
 // `index` of `parts` equal shares of [0, count).
 struct Share {

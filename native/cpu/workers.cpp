@@ -14,7 +14,7 @@ constexpr int kSpins = 20000;
 
 }  // namespace
 
-Workers::Workers(int threads) : threads_(threads), scratch_(threads + 1) {
+Workers::Workers(int threads) : threads_(threads), scratch_(threads + 1), ranges_(threads) {
   try {
     for (int thread = 1; thread < threads; ++thread) helpers_.emplace_back([this, thread] { help(thread); });
   } catch (...) {
@@ -44,8 +44,10 @@ void Workers::run(int64_t tasks, Task task, const void* body) {
   }
   task_ = task;
   body_ = body;
-  tasks_ = tasks;
-  next_.store(0, std::memory_order_relaxed);
+  for (int thread = 0; thread < threads_; ++thread) {
+    ranges_[thread].next.store(tasks * thread / threads_, std::memory_order_relaxed);
+    ranges_[thread].last = tasks * (thread + 1) / threads_;
+  }
   open_.store(true);
   round_.fetch_add(1);
   if (sleeping_.load() > 0) round_.notify_all();
@@ -83,10 +85,13 @@ void Workers::help(int thread) {
 }
 
 void Workers::take_tasks(int thread) {
-  for (;;) {
-    const int64_t task = next_.fetch_add(1, std::memory_order_relaxed);
-    if (task >= tasks_) return;
-    task_(body_, task, thread);
+  for (int other = 0; other < threads_; ++other) {
+    Range& range = ranges_[(thread + other) % threads_];
+    for (;;) {
+      const int64_t task = range.next.fetch_add(1, std::memory_order_relaxed);
+      if (task >= range.last) break;
+      task_(body_, task, thread);
+    }
   }
 }
 

@@ -22,8 +22,8 @@ class Workers {
 
   int threads() const { return threads_; }
 
-  // Calls body(task, thread) for every task in [0, tasks), tasks being handed out in order as threads become free, and
-  // returns when all have run. Must not throw and must not be nested: check inputs before.
+  // Calls body(task, thread) for every task in [0, tasks), each thread taking its share in order and then what is left
+  // of the others', and returns when all have run. Must not throw and must not be nested: check inputs before.
   template <class Body>
   WW_INLINE void parallel_for(int64_t tasks, const Body& body) {
     run(tasks, [](const void* b, int64_t task, int thread) { (*static_cast<const Body*>(b))(task, thread); }, &body);
@@ -52,13 +52,18 @@ class Workers {
 
   Task task_ = nullptr;
   const void* body_ = nullptr;
-  int64_t tasks_ = 0;
   std::atomic<bool> quit_{false};
   // A loop is open while there may be tasks to take. A helper counts itself inside before it looks whether one is open,
   // and the stream's thread closes the loop before it waits for nobody to be inside: a helper that another process
   // keeps from running is never waited for.
   alignas(64) std::atomic<uint32_t> round_{0};  // helpers wait for it to change
-  alignas(64) std::atomic<int64_t> next_{0};
+  // Each thread has an equal share of the tasks in a row, which it takes first, so that it works on what it worked on
+  // in the loops before: cores that share no cache pay for every line that the other one wrote.
+  struct alignas(64) Range {
+    std::atomic<int64_t> next{0};
+    int64_t last = 0;
+  };
+  std::vector<Range> ranges_;
   alignas(64) std::atomic<int> inside_{0};
   alignas(64) std::atomic<bool> open_{false};
   alignas(64) std::atomic<int> sleeping_{0};
