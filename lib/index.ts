@@ -29,7 +29,7 @@ export { type Generated, type GenerateOptions, generate } from "./generate/gener
 export { type ModelConfig, readModelConfig } from "./model/config.js";
 export { initialise } from "./model/init.js";
 export { Llama } from "./model/llama.js";
-export { AdamW, type AdamWOptions } from "./optim/adamw.js";
+export { AdamW, type AdamWOptions, type MomentsDtype } from "./optim/adamw.js";
 export { learningRateAt, type ScheduleOptions } from "./optim/schedule.js";
 export { type QuickstartOptions, type QuickstartResult, quickstart } from "./quickstart/quickstart.js";
 export { type AlignRecipe, parseAlignRecipe } from "./recipe/align.js";
