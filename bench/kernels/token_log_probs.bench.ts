@@ -1,11 +1,12 @@
 import { logitsStride } from "../../lib/kernels/token_log_probs.js";
 import { type Axes, BF16, type KernelBench } from "./harness.js";
 
-// Heads of models of 0.3, 0.7 and 15 million parameters; half of the tokens have a label.
+// Heads of models of 0.3, 0.7 and 15 million parameters; half of the tokens have a label. Then a step of 8 pairs.
 const sizes = [
   { T: 4096, C: 64, V: 512, N: 2048 },
   { T: 2048, C: 128, V: 2048, N: 1024 },
   { T: 2048, C: 288, V: 32000, N: 1024 },
+  { T: 2968, C: 288, V: 32064, N: 2240 },
 ];
 
 const rows = ({ T, N }: Axes) => Int32Array.from({ length: N! }, (_, n) => Math.floor((n * T!) / N!));

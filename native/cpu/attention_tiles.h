@@ -4,6 +4,7 @@
 // sums over keys then need no reduction across lanes, and no head size leaves lanes idle. Keys and values are read as
 // scalars, so they are only widened, never transposed.
 
+#include "native/cpu/pieces.h"
 #include "native/cpu/simd.h"
 #include "native/cpu/transpose.h"
 
@@ -14,22 +15,6 @@ constexpr int kTileRows = kVectorBytes == 64 ? 12 : 6;  // with two vectors each
 
 constexpr int kHalfLanes = kLanes >= 8 ? kLanes / 2 : kLanes;
 typedef float HalfWidthVec __attribute__((vector_size(4 * kHalfLanes)));
-
-// 2^x within 3e-7 for x below 127, exactly 0 below -126, so that -inf is a hidden score.
-WW_INLINE Vec exp2_or_zero(Vec x) {
-  const Vec magic = splat(12582912.0f);  // 1.5 * 2^23: adding it leaves round(x) in the low bits
-  const Vec shifted = x + magic;
-  const Vec r = x - (shifted - magic);
-  Vec p = splat(1.32647273e-3f);
-  p = p * r + 9.67151299e-3f;
-  p = p * r + 5.55073358e-2f;
-  p = p * r + 2.40222424e-1f;
-  p = p * r + 6.93147004e-1f;
-  p = p * r + 1.0f;
-  const Vec power =
-      __builtin_bit_cast(Vec, __builtin_bit_cast(IntVec, p) + (__builtin_bit_cast(IntVec, shifted) << 23));
-  return x < -126.0f ? zero() : power;
-}
 
 // ln x for normal x > 0; the series of Cephes' logf.
 WW_INLINE Vec log_of_positive(Vec x) {
@@ -46,39 +31,6 @@ WW_INLINE Vec log_of_positive(Vec x) {
   p = p * r - 2.4999993993e-1f;
   p = p * r + 3.3333331174e-1f;
   return exponent * 0.693147181f + (r + r * r * (p * r - 0.5f));
-}
-
-// Cuts scratch memory into arrays, each on a cache line of its own; from nullptr it only counts.
-class Pieces {
- public:
-  explicit Pieces(void* memory) : begin_(static_cast<char*>(memory)), next_(begin_) {}
-
-  template <class T>
-  T* take(int64_t count) {
-    char* piece = next_;
-    next_ += round_up(count * static_cast<int64_t>(sizeof(T)), 64);
-    return reinterpret_cast<T*>(piece);
-  }
-  int64_t bytes() const { return next_ - begin_; }
-
- private:
-  char *begin_, *next_;
-};
-
-// Lane i is the sum of rows[i].
-template <int kBlock = 1>
-WW_INLINE Vec sum_each(Vec (&rows)[kLanes]) {
-  if constexpr (kBlock < kLanes) {
-    constexpr typename LanesUpTo<kLanes>::Numbers lanes;
-#pragma GCC unroll 16
-    for (int i = 0; i < kLanes; i += 2 * kBlock) {
-      const Vec a = rows[i], b = rows[i + kBlock];
-      rows[i] = interleave<kBlock, false>(a, b, lanes) + interleave<kBlock, true>(a, b, lanes);
-    }
-    return sum_each<2 * kBlock>(rows);
-  } else {
-    return rows[0];
-  }
 }
 
 // Lanes from n on hold anything: what follows in the tensor that ends at `end`, if there is enough of it.

@@ -57,7 +57,7 @@ void attend(const CachedAttention& a, int64_t b, int64_t g, float* q, float* sco
     const float top = score_keys(q, keys, K * D, count, D, scores);
     Vec total = zero();
     for (int64_t j = 0; j < count; j += kLanes) {
-      const Vec p = exp2_or_zero(load(scores + j) - top);
+      const Vec p = exp2(load(scores + j) - top);
       store(scores + j, p);
       total += p;
     }

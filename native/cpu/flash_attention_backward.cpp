@@ -57,7 +57,7 @@ void set_zero(float* to, int64_t count) {
 // For one vector of queries, in place of score and dp: p = 2^(score - lse), ds = p * (dp - delta).
 void softmax_gradient(float* p, float* ds, Vec lse, Vec delta, int64_t keys) {
   for (int64_t k = 0; k < keys; ++k) {
-    const Vec probability = exp2_or_zero(load(p + k * kQueryBlock) - lse);
+    const Vec probability = exp2(load(p + k * kQueryBlock) - lse);
     store(p + k * kQueryBlock, probability);
     store(ds + k * kQueryBlock, probability * (load(ds + k * kQueryBlock) - delta));
   }

@@ -47,10 +47,10 @@ void softmax_step(PanelState& panel, int64_t lane, float* scores, int64_t keys, 
   const Vec before = load(panel.top + lane);
   Vec top = before;
   for (int64_t k = 0; k < keys; ++k) top = max(top, load(scores + k * kPanel + lane));
-  const Vec shrink = exp2_or_zero(before - top);
+  const Vec shrink = exp2(before - top);
   Vec total = load(panel.total + lane) * shrink;
   for (int64_t k = 0; k < keys; ++k) {
-    const Vec p = exp2_or_zero(load(scores + k * kPanel + lane) - top);
+    const Vec p = exp2(load(scores + k * kPanel + lane) - top);
     total += p;
     store(scores + k * kPanel + lane, p);
   }

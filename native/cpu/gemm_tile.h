@@ -15,7 +15,15 @@ struct Tile {
   int64_t from_stride;
   Out* to;
   int64_t to_stride, rows, columns;
+  int64_t a_stride = 0;  // of Left::rows: words from one piece to the next
 };
+
+// How the left operand lies: as a panel, or as pieces of kRowWords words of every row, [words / kRowWords, rows,
+// kRowWords]. The latter is a panel of columns of another product whose rows are the depth of this one.
+enum class Left { panel, rows };
+
+template <class T>
+constexpr int64_t kRowWords = kTileColumns / kPerWord<T>;
 
 template <class T>
 WW_INLINE void multiply_add(Vec& sum, const float* a, Vec b) {
@@ -43,25 +51,31 @@ __attribute__((noinline)) void store_part(const Tile<Out>& tile, const float* su
   }
 }
 
-template <class T, int kRows, int kVectors, class Out>
+template <class T, Left kLeft, int kRows, int kVectors, class Out>
 __attribute__((noinline)) void multiply_tile(const Tile<Out>& tile) {
+  constexpr int64_t kLaneStride = kLeft == Left::panel ? 1 : kRowWords<T>;
+  constexpr int64_t kWordStride = kLeft == Left::panel ? kTileRows : 1;
   Vec sums[kRows][kVectors] = {};
   const float *a = tile.a, *b = tile.b;
   for (int64_t i = 0; i < tile.rows; ++i) {  // where the results go, in time
     __builtin_prefetch(tile.to + i * tile.to_stride, 1);
     __builtin_prefetch(tile.to + i * tile.to_stride + kLanes, 1);
   }
-  for (int64_t left = tile.words; left > 0; --left) {
-    Vec row[kVectors];
+  const int64_t piece = kLeft == Left::panel ? tile.words : kRowWords<T>;
+  for (const float* piece_of_a = a; b < tile.b + tile.words * kTileColumns; piece_of_a += tile.a_stride) {
+    a = piece_of_a;
+    for (int64_t left = piece; left > 0; --left) {
+      Vec row[kVectors];
 #pragma GCC unroll 2
-    for (int j = 0; j < kVectors; ++j) row[j] = load(b + j * kLanes);
+      for (int j = 0; j < kVectors; ++j) row[j] = load(b + j * kLanes);
 #pragma GCC unroll 12
-    for (int i = 0; i < kRows; ++i) {
+      for (int i = 0; i < kRows; ++i) {
 #pragma GCC unroll 2
-      for (int j = 0; j < kVectors; ++j) multiply_add<T>(sums[i][j], a + i, row[j]);
+        for (int j = 0; j < kVectors; ++j) multiply_add<T>(sums[i][j], a + i * kLaneStride, row[j]);
+      }
+      a += kWordStride;
+      b += kTileColumns;
     }
-    a += kTileRows;
-    b += kTileColumns;
   }
 
   if (tile.rows < kRows || tile.columns < kVectors * kLanes) {
@@ -89,9 +103,10 @@ __attribute__((noinline)) void multiply_tile(const Tile<Out>& tile) {
 
 #if defined(__AMX_BF16__)
 // The same out of the processor's tiles: two of rows by two of columns.
-template <class Out>
+template <Left kLeft, class Out>
 __attribute__((noinline)) void multiply_in_tiles(const Tile<Out>& tile) {
   constexpr int64_t kSide = 2 * kTileWords;
+  const int64_t a_stride = kLeft == Left::panel ? kSide * kTileWords : tile.a_stride;
   const float *a = tile.a, *b = tile.b;
   _tile_zero(0);
   _tile_zero(1);
@@ -106,7 +121,7 @@ __attribute__((noinline)) void multiply_in_tiles(const Tile<Out>& tile) {
     _tile_dpbf16ps(1, 4, 7);
     _tile_dpbf16ps(2, 5, 6);
     _tile_dpbf16ps(3, 5, 7);
-    a += kSide * kTileWords;
+    a += a_stride;
     b += kSide * kTileWords;
   }
   alignas(64) float sums[kSide * kSide];
@@ -151,17 +166,17 @@ class TileSetUp {
 };
 
 // A tile with fewer rows or columns than a whole one runs through the smallest kernel that holds it.
-template <class T, int kRows = kTileRows, class Out>
+template <class T, Left kLeft = Left::panel, int kRows = kTileRows, class Out>
 WW_INLINE void multiply_tile_of(const Tile<Out>& tile) {
 #if defined(__AMX_BF16__)
-  if constexpr (kInTiles<T>) return multiply_in_tiles(tile);
+  if constexpr (kInTiles<T>) return multiply_in_tiles<kLeft>(tile);
 #endif
   constexpr int kFewer = kRows > 8 ? 8 : kRows / 2;
   if constexpr (kFewer > 0) {
-    if (tile.rows <= kFewer) return multiply_tile_of<T, kFewer>(tile);
+    if (tile.rows <= kFewer) return multiply_tile_of<T, kLeft, kFewer>(tile);
   }
-  if (tile.columns > kLanes) return multiply_tile<T, kRows, 2>(tile);
-  multiply_tile<T, kRows, 1>(tile);
+  if (tile.columns > kLanes) return multiply_tile<T, kLeft, kRows, 2>(tile);
+  multiply_tile<T, kLeft, kRows, 1>(tile);
 }
 
 }  // namespace ww::cpu::WW_ISA

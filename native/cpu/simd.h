@@ -141,6 +141,22 @@ WW_INLINE Vec exp(Vec x) {
   return p * __builtin_bit_cast(Vec, exponent);
 }
 
+// 2^x within 3e-7 for x below 127, exactly 0 below -126, so that -inf is a hidden score.
+WW_INLINE Vec exp2(Vec x) {
+  const Vec magic = splat(12582912.0f);  // 1.5 * 2^23: adding it leaves round(x) in the low bits
+  const Vec shifted = x + magic;
+  const Vec r = x - (shifted - magic);
+  Vec p = splat(1.32647273e-3f);
+  p = p * r + 9.67151299e-3f;
+  p = p * r + 5.55073358e-2f;
+  p = p * r + 2.40222424e-1f;
+  p = p * r + 6.93147004e-1f;
+  p = p * r + 1.0f;
+  const Vec power =
+      __builtin_bit_cast(Vec, __builtin_bit_cast(IntVec, p) + (__builtin_bit_cast(IntVec, shifted) << 23));
+  return x < -126.0f ? zero() : power;
+}
+
 WW_INLINE Vec sigmoid(Vec x) { return 1.0f / (1.0f + exp(-x)); }
 
 // Calls body(i, n) for every vector of a row of `count` numbers: n = kLanes, and what is left for the last.

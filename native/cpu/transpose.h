@@ -1,6 +1,7 @@
 #pragma once
 
-// A square of kLanes vectors turned over in registers, by exchanging blocks of 1, 2, 4, ... lanes.
+// A square of kLanes vectors turned over, or summed row by row, in registers, by exchanging blocks of 1, 2, 4, ...
+// lanes.
 
 #include "native/cpu/simd.h"
 
@@ -39,6 +40,28 @@ WW_INLINE void transpose(Vec (&rows)[kLanes]) {
     }
     transpose<2 * kBlock>(rows);
   }
+}
+
+// Lane i is what `combine` makes of the lanes of rows[i].
+template <int kBlock = 1, class Combine>
+WW_INLINE Vec combine_each(Vec (&rows)[kLanes], const Combine& combine) {
+  if constexpr (kBlock < kLanes) {
+    constexpr typename LanesUpTo<kLanes>::Numbers lanes;
+#pragma GCC unroll 16
+    for (int i = 0; i < kLanes; i += 2 * kBlock) {
+      const Vec a = rows[i], b = rows[i + kBlock];
+      rows[i] = combine(interleave<kBlock, false>(a, b, lanes), interleave<kBlock, true>(a, b, lanes));
+    }
+    return combine_each<2 * kBlock>(rows, combine);
+  } else {
+    return rows[0];
+  }
+}
+WW_INLINE Vec sum_each(Vec (&rows)[kLanes]) {
+  return combine_each(rows, [](Vec a, Vec b) { return a + b; });
+}
+WW_INLINE Vec largest_each(Vec (&rows)[kLanes]) {
+  return combine_each(rows, [](Vec a, Vec b) { return max(a, b); });
 }
 
 }  // namespace ww::cpu::WW_ISA
