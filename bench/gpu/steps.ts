@@ -27,6 +27,7 @@ import { type DeviceTask, LOGITS_BYTES, labelsIn, type TaskOptions } from "../..
 import { openDevice, Rows } from "../common.js";
 import { timeKernel } from "../kernels/harness.js";
 import { fillWithNoise } from "../noise.js";
+import { countFlops, type PairLengths, type StepSize, sizeOfPairs, sizeOfSequences } from "../step_flops.js";
 
 /** bf16 with f32 sums, dense, of an H100 or H200 SXM as NVIDIA states it. */
 const NOMINAL_TFLOPS = 989;
@@ -40,23 +41,14 @@ const LEARNING_RATE = 1e-7;
 const MOST_SECONDS = 12;
 const PLACE = { source: "bench", index: 0 };
 
-type Lengths = readonly [prompt: number, chosen: number, rejected: number];
-
-/** What a task learns from, and what that takes. */
+/** What a task learns from. */
 interface Work<Row> {
   readonly rows: readonly Row[];
   make(model: Llama, options: TaskOptions): DeviceTask<Row>;
-  /** Tokens that go through the model, and the labels among them. */
-  readonly tokens: number;
-  readonly labels: number;
-  /** Visible pairs of query and key. */
-  readonly scores: number;
+  readonly size: StepSize;
 }
 
-const triangle = (n: number) => (n * (n + 1)) / 2;
-const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
-
-function dpoWork(lengths: readonly Lengths[], ids: (length: number) => Int32Array): Work<ReferencedPair> {
+function dpoWork(lengths: readonly PairLengths[], ids: (length: number) => Int32Array): Work<ReferencedPair> {
   const rows = lengths.map(([prompt, chosen, rejected]) => ({
     prompt: ids(prompt),
     chosen: ids(chosen),
@@ -68,29 +60,20 @@ function dpoWork(lengths: readonly Lengths[], ids: (length: number) => Int32Arra
   return {
     rows,
     make: (model, options) => new DpoTask(model, { ...options, beta: 0.1, labelSmoothing: 0 }),
-    tokens: sum(lengths.flat()),
-    labels: sum(lengths.map(([, chosen, rejected]) => chosen + rejected)),
-    scores: sum(lengths.map(([p, c, r]) => triangle(p) + p * (c + r) + triangle(c) + triangle(r))),
+    size: sizeOfPairs(lengths),
   };
 }
 
-function sftWork(lengths: readonly Lengths[], ids: (length: number) => Int32Array): Work<TokenSequence> {
+function sftWork(lengths: readonly PairLengths[], ids: (length: number) => Int32Array): Work<TokenSequence> {
   const sizes = lengths.map(([prompt, chosen]) => prompt + chosen);
   return {
     rows: sizes.map((size) => ({ ids: ids(size), trainable: new Uint8Array(size).fill(1), place: PLACE })),
     make: (model, options) => new SftTask(model, options),
-    tokens: sum(sizes),
-    labels: sum(sizes) - sizes.length,
-    scores: sum(sizes.map(triangle)),
+    size: sizeOfSequences(sizes),
   };
 }
 
-/** Model operations of forward and backward: 6 for each token and weight, 14 for each visible score and channel. */
-function countFlops(config: ModelConfig, { tokens, labels, scores }: Work<never>): number {
-  const { numLayers: L, numHeads: H, numKvHeads: K, headSize: D, hiddenSize: C, intermediateSize: F } = config;
-  const block = C * D * (H + 2 * K) + H * D * C + 3 * C * F;
-  return 6 * L * block * tokens + 6 * config.vocabSize * C * labels + 14 * L * H * D * scores;
-}
+const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
 
 const { values } = parseArgs({
   options: {
@@ -112,7 +95,7 @@ const dtype = values.dtype as "f32" | "bf16";
 const precision = { dtype, master: values.master === "true", trainable: true };
 const optimizerOptions = { ...OPTIMIZER, moments: values.moments as MomentsDtype };
 const readJson = (name: string) => JSON.parse(readFileSync(new URL(name, import.meta.url), "utf8"));
-const lengths = (readJson("lengths.json") as Lengths[]).slice(0, Number(values.batch));
+const lengths = (readJson("lengths.json") as PairLengths[]).slice(0, Number(values.batch));
 const configOf = (numLayers: number | undefined) => {
   const raw = readJson("models.json")[values.model];
   return parseModelConfig(
@@ -173,7 +156,7 @@ async function measure<Row>(name: string, work: Work<Row>): Promise<void> {
   });
 
   const seconds = times.toSorted((a, b) => a - b)[times.length >> 1]!;
-  const tflops = countFlops(config, work as unknown as Work<never>) / seconds / 1e12;
+  const tflops = countFlops(config, work.size) / seconds / 1e12;
   const { total, free } = device.memory;
   const row = {
     bench: `${name}_step`,
@@ -184,14 +167,14 @@ async function measure<Row>(name: string, work: Work<Row>): Promise<void> {
     moments: optimizerOptions.moments,
     master: precision.master,
     batch: work.rows.length,
-    tokens: work.tokens,
-    labels: work.labels,
+    tokens: work.size.tokens,
+    labels: work.size.labels,
     first_seconds: first,
     seconds,
     fastest_seconds: Math.min(...times),
     forward_seconds: forward,
     optimizer_seconds: update,
-    tokens_per_second: work.tokens / seconds,
+    tokens_per_second: work.size.tokens / seconds,
     rows_per_second: work.rows.length / seconds,
     tflops,
     of_nominal: tflops / NOMINAL_TFLOPS,

@@ -1,6 +1,7 @@
-"""Makes a random 15M-parameter Llama folder for speed comparisons: width 288, 6 layers, 6 heads, MLP 768, tied.
+"""Makes a random Llama folder for speed comparisons: of 15M parameters (width 288, 6 layers, 6 heads, MLP 768) or of 110M
+(width 768, 12 layers, 12 heads, MLP 2048), tied.
 
-    python make_model.py TOKENIZER_FOLDER OUT     TOKENIZER_FOLDER: a Llama-2 vocabulary, such as Phi-3-mini's
+    python make_model.py TOKENIZER_FOLDER OUT [15m|110m]     TOKENIZER_FOLDER: a Llama-2 vocabulary, such as Phi-3-mini's
 
 The vocabulary is padded from 32,011 to 32,064 rows, because Phi-3's end-of-sequence token is number 32,000.
 """
@@ -8,8 +9,9 @@ import json, pathlib, shutil, sys, torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 tokenizer, out = map(pathlib.Path, sys.argv[1:3])
+width, layers, heads, mlp = {"15m": (288, 6, 6, 768), "110m": (768, 12, 12, 2048)}[sys.argv[3] if len(sys.argv) > 3 else "15m"]
 torch.manual_seed(0)
-config = LlamaConfig(hidden_size=288, intermediate_size=768, num_hidden_layers=6, num_attention_heads=6, num_key_value_heads=6,
+config = LlamaConfig(hidden_size=width, intermediate_size=mlp, num_hidden_layers=layers, num_attention_heads=heads, num_key_value_heads=heads,
     vocab_size=32064, max_position_embeddings=2048, rms_norm_eps=1e-5, tie_word_embeddings=True, bos_token_id=1, eos_token_id=32000,
     pad_token_id=32000, initializer_range=0.02)
 model = LlamaForCausalLM(config)
