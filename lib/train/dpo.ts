@@ -60,7 +60,7 @@ export class DpoTask implements DeviceTask<ReferencedPair> {
     return merged(
       batches.map((batch) => {
         const { arena, model } = this;
-        const forward = this.run(batch, { keepLogits: batch.labels.length <= this.budgets.labelBudget });
+        const forward = this.run(batch, { learns: true });
         const loss = this.loss(batch, rows, forward.sums, scale);
 
         const dlogProbs = segmentSumBackward(arena, loss.dpolicy, forward.segments);
@@ -75,7 +75,7 @@ export class DpoTask implements DeviceTask<ReferencedPair> {
     const batches = packPairs(rows, { tokenBudget: this.budgets.tokenBudget });
     return merged(
       batches.map((batch) => {
-        const forward = this.run(batch, { keepLogits: false });
+        const forward = this.run(batch, { learns: false });
         return this.finish(batch, forward, this.loss(batch, rows, forward.sums, 0));
       }),
     );
@@ -85,7 +85,7 @@ export class DpoTask implements DeviceTask<ReferencedPair> {
   async logProbs(pairs: readonly TokenPair[]): Promise<{ refChosen: number; refRejected: number }[]> {
     const result: { refChosen: number; refRejected: number }[] = new Array(pairs.length);
     const reads = packPairs(pairs, { tokenBudget: this.budgets.tokenBudget }).map(async (batch) => {
-      const reading = this.run(batch, { keepLogits: false }).sums.readFloats();
+      const reading = this.run(batch, { learns: false }).sums.readFloats();
       this.arena.reset();
       const sums = await reading;
       const P = batch.items.length;
@@ -97,11 +97,13 @@ export class DpoTask implements DeviceTask<ReferencedPair> {
     return result;
   }
 
-  private run(batch: PackedBatch, options: { readonly keepLogits: boolean }): Forward {
+  private run(batch: PackedBatch, { learns }: { readonly learns: boolean }): Forward {
     const { arena, model } = this;
-    const { hidden, saved } = model.forward(arena, uploadInput(arena, batch), this.options.recompute);
+    const recompute = learns ? this.options.recompute : "block"; // so nothing is kept for a backward pass
+    const { hidden, saved } = model.forward(arena, uploadInput(arena, batch), recompute);
     const pairs = { rows: arena.from<"N">(batch.rows), labels: arena.from<"N">(batch.labels) };
-    const head = tokenLogProbs(arena, { hidden, weight: model.head.value, ...pairs }, options);
+    const keepLogits = learns && batch.labels.length <= this.budgets.labelBudget;
+    const head = tokenLogProbs(arena, { hidden, weight: model.head.value, ...pairs }, { keepLogits });
     const segments = arena.from<"N">(batch.sequences);
     const sums = segmentSum(arena, head.logProbs, segments, batch.numSequences).view<"S">([batch.numSequences]);
     return { saved, head, segments, sums };

@@ -37,7 +37,7 @@ export class SftTask implements DeviceTask<TokenSequence> {
     return merged(
       packSequences(rows, this.budgets).map((batch) => {
         const { arena, model } = this;
-        const { saved, head } = this.run(batch, { keepLogits: batch.labels.length <= this.budgets.labelBudget });
+        const { saved, head } = this.run(batch, { learns: true });
 
         const dlogProbs = fill(arena.empty<"N">([batch.rows.length], "f32"), -scale);
         const dhidden = tokenLogProbsBackward(arena, dlogProbs, head.saved, model.head.grad);
@@ -50,16 +50,18 @@ export class SftTask implements DeviceTask<TokenSequence> {
   async forward(rows: readonly TokenSequence[]): Promise<Metrics> {
     return merged(
       packSequences(rows, { tokenBudget: this.budgets.tokenBudget }).map((batch) => {
-        return this.finish(batch, this.run(batch, { keepLogits: false }).head);
+        return this.finish(batch, this.run(batch, { learns: false }).head);
       }),
     );
   }
 
-  private run(batch: PackedBatch, options: { readonly keepLogits: boolean }) {
+  private run(batch: PackedBatch, { learns }: { readonly learns: boolean }) {
     const { arena, model } = this;
-    const { hidden, saved } = model.forward(arena, uploadInput(arena, batch), this.options.recompute);
+    const recompute = learns ? this.options.recompute : "block"; // so nothing is kept for a backward pass
+    const { hidden, saved } = model.forward(arena, uploadInput(arena, batch), recompute);
     const pairs = { rows: arena.from<"N">(batch.rows), labels: arena.from<"N">(batch.labels) };
-    return { saved, head: tokenLogProbs(arena, { hidden, weight: model.head.value, ...pairs }, options) };
+    const keepLogits = learns && batch.labels.length <= this.budgets.labelBudget;
+    return { saved, head: tokenLogProbs(arena, { hidden, weight: model.head.value, ...pairs }, { keepLogits }) };
   }
 
   /** Enqueues the reading of what the metrics need, then gives the activations' memory back. */
