@@ -1,4 +1,6 @@
 import { cast } from "../lib/kernels/cast.js";
+import { fill } from "../lib/kernels/fill.js";
+import type { Llama } from "../lib/model/llama.js";
 import { Arena } from "../lib/tensor/arena.js";
 import type { AnyTensor } from "../lib/tensor/tensor.js";
 
@@ -17,5 +19,14 @@ export function fillWithNoise(tensor: AnyTensor, scale = 1): void {
   for (let first = 0; first < tensor.size; first += size) {
     const length = Math.min(size, tensor.size - first);
     cast(tensor.view<"N">([length], first), source.view<"N">([length]));
+  }
+}
+
+/** Weights of the size that training starts from, made on the device. */
+export function drawWeights({ parameters, config }: Llama): void {
+  for (const { name, shape } of parameters.specs) {
+    const { value } = parameters.get(name);
+    if (shape.length === 2) fillWithNoise(value, Math.SQRT2 * config.initializerRange);
+    else fill(value, 1);
   }
 }

@@ -13,7 +13,6 @@ import { parseArgs } from "node:util";
 import { WestwindError } from "../../lib/base/errors.js";
 import { Random } from "../../lib/base/random.js";
 import type { TokenSequence } from "../../lib/data/encode.js";
-import { fill } from "../../lib/kernels/fill.js";
 import type { Recompute } from "../../lib/model/block.js";
 import { type ModelConfig, parseModelConfig } from "../../lib/model/config.js";
 import { Llama } from "../../lib/model/llama.js";
@@ -26,7 +25,7 @@ import { trainStep } from "../../lib/train/step.js";
 import { type DeviceTask, LOGITS_BYTES, labelsIn, type TaskOptions } from "../../lib/train/task.js";
 import { openDevice, Rows } from "../common.js";
 import { timeKernel } from "../kernels/harness.js";
-import { fillWithNoise } from "../noise.js";
+import { drawWeights } from "../noise.js";
 import { countFlops, type PairLengths, type StepSize, sizeOfPairs, sizeOfSequences } from "../step_flops.js";
 
 /** bf16 with f32 sums, dense, of an H100 or H200 SXM as NVIDIA states it. */
@@ -136,7 +135,7 @@ async function matmulTflops(side: number): Promise<number> {
 async function measure<Row>(name: string, work: Work<Row>): Promise<void> {
   const { config, options } = await planFor(work);
   using model = new Llama(device, config, precision);
-  initialise(model);
+  drawWeights(model);
   using optimizer = new AdamW(model.parameters, optimizerOptions);
   using task = work.make(model, options);
   const run = { task, optimizer, maxGradNorm: 1 };
@@ -222,13 +221,4 @@ async function planFor<Row>(work: Work<Row>): Promise<{ config: ModelConfig; opt
     }
   }
   throw new WestwindError("ERR_OUT_OF_MEMORY", `${(free / 2 ** 30).toFixed(1)} GiB are too few for one layer`);
-}
-
-/** Values of the size that training starts from, made on the device. */
-function initialise({ parameters, config }: Llama): void {
-  for (const { name, shape } of parameters.specs) {
-    const { value } = parameters.get(name);
-    if (shape.length === 2) fillWithNoise(value, Math.SQRT2 * config.initializerRange);
-    else fill(value, 1);
-  }
 }
