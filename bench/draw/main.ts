@@ -75,7 +75,18 @@ const trainings = TRAININGS.flatMap((training) => {
 put(
   "trainings",
   markdownTable(
-    ["work", "against", "peer", "westwind", "times faster (all steps)", "aim", "of the floor", "times faster at the floor", "memory, GB", "commit"],
+    [
+      "work",
+      "against",
+      "peer",
+      "westwind",
+      "times faster (all steps)",
+      "aim",
+      "of the floor",
+      "times faster at the floor",
+      "memory, GB",
+      "commit",
+    ],
     trainings.map(({ training, row }) => {
       const unit = training.task === "dpo" ? "pairs/s" : "tokens/s";
       return [

@@ -52,8 +52,8 @@ export function tokenLogProbsBackward(
   dlogProbs: Tensor<"N">,
   saved: TokenLogProbsSaved,
   dweight: Tensor<"V,C">,
+  dhidden = arena.empty<"T,C">(saved.hidden.shape, saved.hidden.dtype),
 ): Tensor<"T,C"> {
-  const dhidden = arena.empty<"T,C">(saved.hidden.shape, saved.hidden.dtype);
   call("token_log_probs_backward", { ...saved, dlog_probs: dlogProbs, dhidden, dweight });
   return dhidden;
 }

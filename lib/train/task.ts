@@ -13,8 +13,8 @@ export interface TaskOptions {
   /** Most tokens that go through the model at once; it changes memory and speed, not the result. */
   readonly tokenBudget: number;
   /**
-   * Most labels at once, whose logits wait for the backward pass; default as many as 128 MiB hold. A row that has more
-   * goes through alone, and its logits are computed twice.
+   * Most labels at once whose logits wait for the backward pass; default as many as 128 MiB hold. A row that has more
+   * goes through alone: SFT takes its labels in shares, DPO computes its logits twice.
    */
   readonly labelBudget?: number;
   /** What is computed a second time for the backward pass: less memory, more work. */
@@ -38,7 +38,7 @@ export interface Task<Row> {
   forward(rows: readonly Row[]): Promise<Metrics>;
 }
 
-/** Bytes of logits that wait for the backward pass at most, unless a task is told otherwise. */
+/** Bytes of logits that wait for a backward pass at most, unless a task is told otherwise. */
 export const LOGITS_BYTES = { cpu: 2 ** 27, cuda: 2 ** 31 };
 
 /** How many labels' logits fit into so many bytes: one at least. */

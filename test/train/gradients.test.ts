@@ -148,23 +148,44 @@ describe.each(FOLDERS)("%s", (name) => {
   });
 });
 
-test("logits wait for the backward pass up to the label budget, and no further", async () => {
-  using device = Device.open(TEST_DEVICE);
-  using model = await loadModel(device, "test/golden/tiny-llama", { dtype: "f32", trainable: true });
+describe("the label budget", () => {
   const row = sequence([1, 5, 9, 13, 17, 21]); // 5 labels
   const pair = { prompt: row.ids.slice(0, 2), chosen: row.ids.slice(2, 4), rejected: row.ids.slice(3), place };
-  const kept = async (labelBudget: number) => {
-    using sft = new SftTask(model, { tokenBudget: 4096, labelBudget });
-    using dpo = new DpoTask(model, { beta: 0.1, labelSmoothing: 0, tokenBudget: 4096, labelBudget });
-    await sft.forwardBackward([row], 1);
-    await dpo.forwardBackward([{ ...pair, refChosen: 0, refRejected: 0 }], 1);
-    return [sft.peak.kept, dpo.peak.kept];
-  };
-  const [with5, with4] = [await kept(5), await kept(4)];
-  const bytes = 5 * 4 * logitsStride(model.config.vocabSize);
-  with5.forEach((most, i) => {
-    expect(most - with4[i]!).toBeGreaterThan(bytes - 64); // an arena hands out multiples of 64
-    expect(most - with4[i]!).toBeLessThan(bytes + 64);
+  const load = (device: Device) => loadModel(device, "test/golden/tiny-llama", { dtype: "f32", trainable: true });
+
+  test("bounds the logits that wait for DPO's backward pass: beyond it there are none", async () => {
+    using device = Device.open(TEST_DEVICE);
+    using model = await load(device);
+    const kept = async (labelBudget: number) => {
+      using dpo = new DpoTask(model, { beta: 0.1, labelSmoothing: 0, tokenBudget: 4096, labelBudget });
+      await dpo.forwardBackward([{ ...pair, refChosen: 0, refRejected: 0 }], 1);
+      return dpo.peak.kept;
+    };
+    const bytes = 5 * 4 * logitsStride(model.config.vocabSize);
+    const less = (await kept(5)) - (await kept(4));
+    expect(less).toBeGreaterThan(bytes - 64); // an arena hands out multiples of 64
+    expect(less).toBeLessThan(bytes + 64);
+  });
+
+  test.each([1, 2, 4])("cuts SFT's labels into shares of at most %i, which add up", async (labelBudget) => {
+    using device = Device.open(TEST_DEVICE);
+    using model = await load(device);
+    const rows = [{ ...row, trainable: Uint8Array.of(0, 0, 1, 1, 0, 1) }, row]; // the first has 3 labels, with a gap
+    const run = async (budget: number) => {
+      using sft = new SftTask(model, { tokenBudget: 4096, labelBudget: budget });
+      fill(model.parameters.gradients, 0);
+      const metrics = await sft.forwardBackward(rows, 1);
+      const gradients = await model.parameters.gradients.readFloats();
+      return { loss: metrics.mean("loss"), gradients, logits: sft.peak.parts!.head!.kept };
+    };
+    const [whole, shares] = [await run(8), await run(labelBudget)];
+    expect(shares.loss).toBeCloseTo(whole.loss, 6);
+    const largest = whole.gradients.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    const apart = whole.gradients.map((value, i) => Math.abs(value - shares.gradients[i]!));
+    expect(apart.reduce((most, value) => Math.max(most, value))).toBeLessThan(1e-5 * largest);
+    expect(whole.logits - shares.logits).toBeGreaterThan(
+      (8 - labelBudget) * 4 * logitsStride(model.config.vocabSize) - 640,
+    );
   });
 });
 
