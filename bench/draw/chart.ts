@@ -71,7 +71,7 @@ export function logChart(title: string, xLabel: string, yLabel: string, lines: r
 }
 
 export function barChart(title: string, bars: readonly Bar[]): string {
-  const [width, row, left, right] = [760, 24, 420, 110];
+  const [width, row, left, right] = [880, 24, 500, 110];
   const most = Math.max(...bars.map(({ value, mark }) => Math.max(value, mark)));
   const x = (value: number) => left + (value / most) * (width - left - right);
   const parts = [textAt(8, 18, title, 'font-weight="bold"')];

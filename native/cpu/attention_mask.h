@@ -152,25 +152,36 @@ inline void hide_scores(const AttentionMask& mask, const PanelQueries& panel, co
   }
 }
 
-// to[k * ld + lane] = sum_d keys[k, d] * panel[d, lane], where `keys` begins with visible.first.
-inline void dot_keys(const VisibleKeys& visible, int64_t queries, const float* keys, int64_t D, const float* panel,
-                     float* to, int64_t ld) {
-  const int64_t both = visible.both - visible.first, rest = visible.last - visible.both;
-  if (queries <= kLanes) return multiply<By::rows, Vec, 1>({both, D, keys, D, panel, kPanel, to, ld, false});
-  multiply<By::rows, Vec, 2>({both, D, keys, D, panel, kPanel, to, ld, false});
-  to += both * ld + kLanes;
-  multiply<By::rows, Vec, 1>({rest, D, keys + both * D, D, panel + kLanes, kPanel, to, ld, false});
+// The same from an even key of the block on, so that pairs of keys begin there.
+WW_INLINE VisibleKeys from_even(VisibleKeys visible, int64_t begin) {
+  if ((visible.first - begin) % 2 != 0) visible.masked = --visible.first;
+  return visible;
 }
 
-// panel[d, lane] += sum_k keys[k, d] * weights[k * ld + lane]
-inline void sum_keys(const VisibleKeys& visible, int64_t queries, const float* keys, int64_t D, const float* weights,
-                     int64_t ld, float* panel) {
-  const int64_t both = visible.both - visible.first, rest = visible.last - visible.both;
-  if (queries <= kLanes) return multiply<By::columns, Vec, 1>({D, both, keys, D, weights, ld, panel, kPanel, true});
-  multiply<By::columns, Vec, 2>({D, both, keys, D, weights, ld, panel, kPanel, true});
+// to[k * ld + lane] = sum_d keys[k, d] * panel[d, lane], where `keys` begins with visible.first; words along d.
+template <class T>
+void dot_keys(const VisibleKeys& visible, int64_t queries, const float* keys, int64_t D, const float* panel, float* to,
+              int64_t ld) {
+  const int64_t both = visible.both - visible.first, rest = visible.last - visible.both, words = D / kPerWord<T>;
+  if (queries <= kLanes) {
+    return multiply<T, By::rows, Vec, 1>({both, words, keys, words, panel, kPanel, to, ld, false});
+  }
+  multiply<T, By::rows, Vec, 2>({both, words, keys, words, panel, kPanel, to, ld, false});
+  to += both * ld + kLanes;
+  multiply<T, By::rows, Vec, 1>({rest, words, keys + both * words, words, panel + kLanes, kPanel, to, ld, false});
+}
+
+// panel[d, lane] += sum_k keys[k, d] * weights[k * ld + lane]; words along k.
+template <class T>
+void sum_keys(const VisibleKeys& visible, int64_t queries, const float* keys, int64_t D, const float* weights,
+              int64_t ld, float* panel) {
+  const int64_t both = ceil_div(visible.both - visible.first, kPerWord<T>);
+  const int64_t rest = ceil_div(visible.last - visible.first, kPerWord<T>) - both;
+  if (queries <= kLanes) return multiply<T, By::columns, Vec, 1>({D, both, keys, D, weights, ld, panel, kPanel, true});
+  multiply<T, By::columns, Vec, 2>({D, both, keys, D, weights, ld, panel, kPanel, true});
   if (rest == 0) return;
   weights += both * ld + kLanes;
-  multiply<By::columns, Vec, 1>({D, rest, keys + both * D, D, weights, ld, panel + kLanes, kPanel, true});
+  multiply<T, By::columns, Vec, 1>({D, rest, keys + both * D, D, weights, ld, panel + kLanes, kPanel, true});
 }
 
 }  // namespace ww::cpu::WW_ISA

@@ -2,11 +2,12 @@
 
 // What attention on the CPU is built from. A panel is two vectors of queries, one query to a lane: scores, softmax and
 // sums over keys then need no reduction across lanes, and no head size leaves lanes idle. Keys and values are read as
-// scalars, so they are only widened, never transposed.
+// scalars, so they are never transposed.
 
 #include "native/cpu/pieces.h"
 #include "native/cpu/simd.h"
 #include "native/cpu/transpose.h"
+#include "native/cpu/words.h"
 
 namespace ww::cpu::WW_ISA {
 
@@ -109,6 +110,56 @@ void pack_panel(const Heads<const T>& from, float factor, float* to) {
   }
 }
 
+// Words along the channels, a panel of queries: to[c / 2 * kPanel + r] = from[r, c] and from[r, c + 1]; lanes without a
+// query are 0.
+template <class T>
+void pack_panel_words(const Heads<const T>& from, float* to) {
+  const int64_t words = from.columns / kPerWord<T>;
+  for (int64_t r = 0; r < from.rows; r += kLanes) {
+    for (int64_t w = 0; w < words; w += kLanes) {
+      const int64_t n = min(kLanes, words - w);
+      Vec tile[kLanes];
+      for (int64_t i = 0; i < kLanes; ++i) {
+        const T* row = from.first + (r + i) * from.stride + w * kPerWord<T>;
+        __builtin_prefetch(row + kLanes * from.stride);
+        tile[i] = r + i < from.rows ? load_first(reinterpret_cast<const float*>(row), n) : zero();
+      }
+      transpose(tile);
+      for (int64_t i = 0; i < n; ++i) store(to + (w + i) * kPanel + r, tile[i]);
+    }
+  }
+}
+
+// Words along the channels, row by row: to[r * columns / 2 + c / 2] = from[r, c] and from[r, c + 1].
+template <class T>
+void pack_row_words(const Heads<const T>& from, float* to) {
+  const int64_t words = from.columns / kPerWord<T>;
+  for (int64_t r = 0; r < from.rows; ++r) {
+    const T* row = from.first + r * from.stride;
+    for (int64_t c = 0; c < from.columns; c += 64 / int64_t(sizeof(T))) {
+      __builtin_prefetch(row + kRowsAhead * from.stride + c);
+    }
+    __builtin_memcpy(to + r * words, row, words * sizeof(float));
+  }
+}
+
+// Words along the rows: to[r / 2 * columns + c] = from[r, c] and from[r + 1, c], 0 for a row that does not exist.
+// Writes up to kLanes words beyond the last.
+template <class T>
+void pack_column_words(const Heads<const T>& from, float* to) {
+  for (int64_t r = 0; r < from.rows; r += 2) {
+    const T* row = from.first + r * from.stride;
+    for (int64_t c = 0; c < from.columns; c += kLanes) {
+      const int64_t n = from.columns - c;
+      __builtin_prefetch(row + kRowsAhead * from.stride + c);
+      __builtin_prefetch(row + (kRowsAhead + 1) * from.stride + c);
+      const HalfVec first = narrow(load_channels(row + c, n));
+      const HalfVec second = r + 1 < from.rows ? narrow(load_channels(row + from.stride + c, n)) : HalfVec{};
+      store(to + r / 2 * from.columns + c, pair_words(first, second));
+    }
+  }
+}
+
 // to[r, c] = from[c * kPanel + r] * factors[r]
 template <class T>
 void unpack_panel(const float* from, const float* factors, const Heads<T>& to) {
@@ -138,6 +189,7 @@ void unpack_rows(const float* from, int64_t ld, const Heads<T>& to) {
 }
 
 // c[i][:] += sum_k a(i, k) * b[k][:], or = if not `add`, where a(i, k) is a[i * lda + k], or a[k * lda + i] by columns.
+// a and b are words of T, along the depth.
 struct Product {
   int64_t rows, depth;
   const float* a;
@@ -151,7 +203,7 @@ struct Product {
 
 enum class By { rows, columns };
 
-template <By kBy, class V, int kVectors, int kRows>
+template <class T, By kBy, class V, int kVectors, int kRows>
 __attribute__((noinline)) void multiply_tile(const Product& p, const float* a, float* c) {
   constexpr int64_t kWidth = sizeof(V) / sizeof(float);
   V sums[kRows][kVectors] = {};
@@ -164,9 +216,9 @@ __attribute__((noinline)) void multiply_tile(const Product& p, const float* a, f
     for (int j = 0; j < kVectors; ++j) __builtin_memcpy(&row[j], b + j * kWidth, sizeof(V));
 #pragma GCC unroll 12
     for (int i = 0; i < kRows; ++i) {
-      const float scalar = kBy == By::rows ? a[i * lda] : a[i];
+      const float* word = a + (kBy == By::rows ? i * lda : i);
 #pragma GCC unroll 2
-      for (int j = 0; j < kVectors; ++j) sums[i][j] += scalar * row[j];
+      for (int j = 0; j < kVectors; ++j) multiply_add<T>(sums[i][j], word, row[j]);
     }
     a += kBy == By::rows ? 1 : lda;
     b += ldb;
@@ -187,19 +239,20 @@ __attribute__((noinline)) void multiply_tile(const Product& p, const float* a, f
   }
 }
 
-template <By kBy, class V, int kVectors, int kRows = kTileRows>
+template <class T, By kBy, class V, int kVectors, int kRows = kTileRows>
 WW_INLINE void multiply_rows(int64_t rows, const Product& p, const float* a, float* c) {
-  if (rows == kRows) return multiply_tile<kBy, V, kVectors, kRows>(p, a, c);
-  if constexpr (kRows > 1) multiply_rows<kBy, V, kVectors, kRows - 1>(rows, p, a, c);
+  if (rows == kRows) return multiply_tile<T, kBy, V, kVectors, kRows>(p, a, c);
+  if constexpr (kRows > 1) multiply_rows<T, kBy, V, kVectors, kRows - 1>(rows, p, a, c);
 }
 
 // The rows in equal shares: 64 are 4 x 11 + 2 x 10, not 5 x 12 + 4.
-template <By kBy, class V, int kVectors>
+template <class T, By kBy, class V, int kVectors>
 void multiply(const Product& p) {
   const int64_t shares = ceil_div(p.rows, kTileRows);
   for (int64_t share = 0; share < shares; ++share) {
     const int64_t first = p.rows * share / shares, next = p.rows * (share + 1) / shares;
-    multiply_rows<kBy, V, kVectors>(next - first, p, p.a + first * (kBy == By::rows ? p.lda : 1), p.c + first * p.ldc);
+    multiply_rows<T, kBy, V, kVectors>(next - first, p, p.a + first * (kBy == By::rows ? p.lda : 1),
+                                       p.c + first * p.ldc);
   }
 }
 
@@ -213,9 +266,9 @@ void multiply_channels(Product p, int64_t padded) {
     p.c += lanes;
     padded -= lanes;
   };
-  for (; padded >= 2 * kLanes; advance(2 * kLanes)) multiply<kBy, Vec, 2>(p);
-  for (; padded >= kLanes; advance(kLanes)) multiply<kBy, Vec, 1>(p);
-  if (padded > 0) multiply<kBy, HalfWidthVec, 1>(p);
+  for (; padded >= 2 * kLanes; advance(2 * kLanes)) multiply<float, kBy, Vec, 2>(p);
+  for (; padded >= kLanes; advance(kLanes)) multiply<float, kBy, Vec, 1>(p);
+  if (padded > 0) multiply<float, kBy, HalfWidthVec, 1>(p);
 }
 
 }  // namespace ww::cpu::WW_ISA

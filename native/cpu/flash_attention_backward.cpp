@@ -180,14 +180,14 @@ class Backward {
     const int64_t tile = (visible.first - key) * kQueryBlock + i * kPanel, panel = i * D_ * kPanel;
     const int64_t row = (visible.first - chunk.begin) * D_;
     float *p = s.p + tile, *ds = s.ds + tile;
-    dot_keys(visible, queries.count, s.keys + row, D_, s.q + panel, p, kQueryBlock);
-    dot_keys(visible, queries.count, s.values + row, D_, s.dy + panel, ds, kQueryBlock);
+    dot_keys<float>(visible, queries.count, s.keys + row, D_, s.q + panel, p, kQueryBlock);
+    dot_keys<float>(visible, queries.count, s.values + row, D_, s.dy + panel, ds, kQueryBlock);
     if (visible.masked < visible.last) hide_scores(mask_, queries, visible, p, kQueryBlock);
     for (int64_t lane = 0; lane < queries.count; lane += kLanes) {
       const Vec lse = load(s.lse + i * kPanel + lane), delta = load(s.delta + i * kPanel + lane);
       softmax_gradient(p + lane, ds + lane, lse, delta, (lane == 0 ? visible.both : visible.last) - visible.first);
     }
-    sum_keys(visible, queries.count, s.keys + row, D_, ds, kQueryBlock, s.dq + panel);
+    sum_keys<float>(visible, queries.count, s.keys + row, D_, ds, kQueryBlock, s.dq + panel);
   }
 
   // dv += p dy and dk += ds q for keys [first, last) and some queries, from `lane` of the block on.

@@ -18,41 +18,55 @@ struct QueryBlock {
 
 struct PanelState {
   PanelQueries queries;
-  float *q, *y;         // [D, kPanel]; y before its division by total
+  float* q;             // words of [D, kPanel]
+  float* y;             // [D, kPanel], before its division by total
   float top[kPanel];    // the largest score so far, in units of ln 2
   float total[kPanel];  // sum of 2^(score - top)
 };
 
+template <class W>
 struct Scratch {
   PanelState* panels;    // [kMaxPanels]
   float *q, *y;          // [kMaxPanels, D, kPanel]
-  float *keys, *values;  // [kKeyBlock, D]
-  float* scores;         // [kKeyBlock, kPanel]
+  float *keys, *values;  // words of [kKeyBlock, D], along D and along the keys
+  float* scores;         // [kKeyBlock, kPanel]; then their probabilities, words along the keys
   int64_t bytes;
 
   Scratch(void* memory, int64_t D) {
     Pieces pieces(memory);
     panels = pieces.take<PanelState>(kMaxPanels);
-    q = pieces.take<float>(kMaxPanels * D * kPanel);
+    q = pieces.take<float>(kMaxPanels * D / kPerWord<W> * kPanel);
     y = pieces.take<float>(kMaxPanels * D * kPanel);
-    keys = pieces.take<float>(kKeyBlock * D + kLanes);
-    values = pieces.take<float>(kKeyBlock * D + kLanes);
+    keys = pieces.take<float>(kKeyBlock * D / kPerWord<W> + kLanes);
+    values = pieces.take<float>(kKeyBlock * D / kPerWord<W> + kLanes);
     scores = pieces.take<float>(kKeyBlock * kPanel);
     bytes = pieces.bytes();
   }
 };
 
-// The scores of one vector of queries become 2^(score - top); what was summed before shrinks if top has grown.
-void softmax_step(PanelState& panel, int64_t lane, float* scores, int64_t keys, int64_t D) {
+// The scores of one vector of queries, times `scale`, become 2^(score - top), in words along the keys; what was summed
+// before shrinks if top has grown.
+template <class W>
+void softmax_step(PanelState& panel, int64_t lane, float scale, float* scores, int64_t keys, int64_t D) {
   const Vec before = load(panel.top + lane);
-  Vec top = before;
-  for (int64_t k = 0; k < keys; ++k) top = max(top, load(scores + k * kPanel + lane));
+  Vec most = splat(kLowest);
+  for (int64_t k = 0; k < keys; ++k) most = max(most, load(scores + k * kPanel + lane));
+  const Vec top = max(before, most * scale);
   const Vec shrink = exp2(before - top);
   Vec total = load(panel.total + lane) * shrink;
-  for (int64_t k = 0; k < keys; ++k) {
-    const Vec p = exp2(load(scores + k * kPanel + lane) - top);
+  const auto probability = [&](int64_t k) {
+    const Vec p = exp2(load(scores + k * kPanel + lane) * scale - top);
     total += p;
-    store(scores + k * kPanel + lane, p);
+    return p;
+  };
+  for (int64_t k = 0; k < keys; k += kPerWord<W>) {
+    const Vec p = probability(k);
+    if constexpr (kPerWord<W> == 1) {
+      store(scores + k * kPanel + lane, p);
+    } else {
+      const HalfVec next = narrow(k + 1 < keys ? probability(k + 1) : zero());
+      store(scores + k / 2 * kPanel + lane, pair_words(narrow(p), next));
+    }
   }
   store(panel.top + lane, top);
   store(panel.total + lane, total);
@@ -60,17 +74,19 @@ void softmax_step(PanelState& panel, int64_t lane, float* scores, int64_t keys, 
   for (int64_t d = 0; d < D; ++d) store(panel.y + d * kPanel + lane, load(panel.y + d * kPanel + lane) * shrink);
 }
 
-void attend(const AttentionMask& mask, PanelState& panel, const VisibleKeys& visible, const float* keys,
+template <class W>
+void attend(const AttentionMask& mask, PanelState& panel, const VisibleKeys& visible, float scale, const float* keys,
             const float* values, float* scores, int64_t D) {
   const int64_t queries = panel.queries.count;
-  dot_keys(visible, queries, keys, D, panel.q, scores, kPanel);
+  dot_keys<W>(visible, queries, keys, D, panel.q, scores, kPanel);
   if (visible.masked < visible.last) hide_scores(mask, panel.queries, visible, scores, kPanel);
-  softmax_step(panel, 0, scores, visible.both - visible.first, D);
-  if (queries > kLanes) softmax_step(panel, kLanes, scores, visible.last - visible.first, D);
-  sum_keys(visible, queries, values, D, scores, kPanel, panel.y);
+  softmax_step<W>(panel, 0, scale, scores, visible.both - visible.first, D);
+  if (queries > kLanes) softmax_step<W>(panel, kLanes, scale, scores, visible.last - visible.first, D);
+  sum_keys<W>(visible, queries, values, D, scores, kPanel, panel.y);
 }
 
-template <class T>
+// Numbers are T in memory, and multiplied in words of W.
+template <class T, class W>
 class Forward {
  public:
   Forward(const FlashAttentionForward& args, const AttentionMask& mask)
@@ -85,7 +101,7 @@ class Forward {
         scale_(args.scale * kLog2E) {}
 
   void run(const QueryBlock& block, int64_t h, void* memory) const {
-    Scratch scratch(memory, D_);
+    Scratch<W> scratch(memory, D_);
     const int64_t num_panels = ceil_div(block.end - block.begin, kPanel);
     for (int64_t i = 0; i < num_panels; ++i) begin_panel(scratch, i, block, h);
 
@@ -103,12 +119,17 @@ class Forward {
     return {qkv_ + (token * M_ + head) * D_, M_ * D_, count, D_, qkv_ + mask_.T * M_ * D_};
   }
 
-  void begin_panel(Scratch& scratch, int64_t i, const QueryBlock& block, int64_t h) const {
+  void begin_panel(Scratch<W>& scratch, int64_t i, const QueryBlock& block, int64_t h) const {
     PanelState& panel = scratch.panels[i];
     panel.queries = panel_queries(mask_, block.begin + i * kPanel, block.end);
-    panel.q = scratch.q + i * D_ * kPanel;
+    panel.q = scratch.q + i * D_ / kPerWord<W> * kPanel;
     panel.y = scratch.y + i * D_ * kPanel;
-    pack_panel(heads(panel.queries.first, panel.queries.count, h), scale_, panel.q);
+    const Heads<const T> q = heads(panel.queries.first, panel.queries.count, h);
+    if constexpr (kPerWord<W> == 1) {
+      pack_panel(q, 1.0f, panel.q);
+    } else {
+      pack_panel_words(q, panel.q);
+    }
     for (int64_t d = 0; d < D_ * kPanel; d += kLanes) store(panel.y + d, zero());
     for (int64_t lane = 0; lane < kPanel; ++lane) {
       panel.top[lane] = kLowest;
@@ -116,25 +137,31 @@ class Forward {
     }
   }
 
-  void add_keys(Scratch& scratch, int64_t num_panels, int64_t begin, int64_t end, const KeyBlock& block,
+  void add_keys(Scratch<W>& scratch, int64_t num_panels, int64_t begin, int64_t end, const KeyBlock& block,
                 int64_t g) const {
     VisibleKeys visible[kMaxPanels];
     int64_t first = end, last = begin;
     for (int64_t i = 0; i < num_panels; ++i) {
       visible[i] = visible_keys(mask_, scratch.panels[i].queries, begin, end, block);
       if (visible[i].none()) continue;
+      if constexpr (kPerWord<W> == 2) visible[i] = from_even(visible[i], begin);
       first = min(first, visible[i].first);
       last = max(last, visible[i].last);
     }
     if (first >= last) return;
-    pack_rows(heads(first, last - first, H_ + g), 1.0f, scratch.keys, D_);
-    pack_rows(heads(first, last - first, H_ + K_ + g), 1.0f, scratch.values, D_);
+    const Heads<const T> keys = heads(first, last - first, H_ + g), values = heads(first, last - first, H_ + K_ + g);
+    if constexpr (kPerWord<W> == 1) {
+      pack_rows(keys, 1.0f, scratch.keys, D_);
+      pack_rows(values, 1.0f, scratch.values, D_);
+    } else {
+      pack_row_words(keys, scratch.keys);
+      pack_column_words(values, scratch.values);
+    }
     for (int64_t i = 0; i < num_panels; ++i) {
       if (visible[i].none()) continue;
-      PanelState& panel = scratch.panels[i];
-      const float* keys = scratch.keys + (visible[i].first - first) * D_;
-      const float* values = scratch.values + (visible[i].first - first) * D_;
-      attend(mask_, panel, visible[i], keys, values, scratch.scores, D_);
+      const int64_t words = (visible[i].first - first) * D_ / kPerWord<W>;
+      attend<W>(mask_, scratch.panels[i], visible[i], scale_, scratch.keys + words, scratch.values + words,
+                scratch.scores, D_);
     }
   }
 
@@ -190,13 +217,17 @@ void compute(const FlashAttentionForward& a, Workers& workers) {
     }
   }
 
-  const int64_t scratch_bytes = Scratch(nullptr, D).bytes;
-  for (int thread = 0; thread < workers.threads(); ++thread) workers.scratch(thread, scratch_bytes);
-  dispatch_float(a.qkv.dtype, [&]<class E>() {
-    const Forward<E> forward(a, mask);
+  const auto run = [&]<class E, class W>() {
+    const int64_t scratch_bytes = Scratch<W>(nullptr, D).bytes;
+    for (int thread = 0; thread < workers.threads(); ++thread) workers.scratch(thread, scratch_bytes);
+    const Forward<E, W> forward(a, mask);
     workers.parallel_for(num_blocks * H, [&](int64_t task, int thread) {
       forward.run(shared.query_blocks[task / H], task % H, workers.scratch(thread, scratch_bytes));
     });
+  };
+  dispatch_float(a.qkv.dtype, [&]<class E>() {
+    if (D % kPerWord<E> == 0) return run.template operator()<E, E>();
+    run.template operator()<E, float>();  // no whole words
   });
 }
 

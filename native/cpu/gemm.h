@@ -114,22 +114,23 @@ class Gemm {
       const Share mine(own_panels(), task / shared_parts_, own_parts_);
       const Share theirs(shared_panels(), task % shared_parts_, shared_parts_);
       float* panels = static_cast<float*>(workers.scratch(thread, own_bytes_));
-      [[maybe_unused]] const TileSetUp<T> tiles;
-      for (int64_t block = first; block < last; ++block) {
-        pack_panels<T, kOwn>(own, mine.first, mine.last, block * block_depth_, block_of(block), panels, own_stride);
-        const float* others = shared + (block - first) * shared_panels() * shared_stride;
-        for (int64_t s = theirs.first; s < theirs.last; ++s) {
-          for (int64_t o = mine.first; o < mine.last; ++o) {
-            const float* own_panel = panels + (o - mine.first) * own_stride;
-            const float* shared_panel = others + s * shared_stride;
-            if constexpr (kOwn == Side::rows) {
-              multiply_block(block, o, s, own_panel, shared_panel, partial);
-            } else {
-              multiply_block(block, s, o, shared_panel, own_panel, partial);
+      with_tiles<T>([&] {
+        for (int64_t block = first; block < last; ++block) {
+          pack_panels<T, kOwn>(own, mine.first, mine.last, block * block_depth_, block_of(block), panels, own_stride);
+          const float* others = shared + (block - first) * shared_panels() * shared_stride;
+          for (int64_t s = theirs.first; s < theirs.last; ++s) {
+            for (int64_t o = mine.first; o < mine.last; ++o) {
+              const float* own_panel = panels + (o - mine.first) * own_stride;
+              const float* shared_panel = others + s * shared_stride;
+              if constexpr (kOwn == Side::rows) {
+                multiply_block(block, o, s, own_panel, shared_panel, partial);
+              } else {
+                multiply_block(block, s, o, shared_panel, own_panel, partial);
+              }
             }
           }
         }
-      }
+      });
     });
   }
 

@@ -4,8 +4,8 @@
 // neighbouring lanes, depth by depth, so that the kernel reads it from end to end whatever the layout of the tensor
 // was.
 
-#include "native/cpu/simd.h"
 #include "native/cpu/transpose.h"
+#include "native/cpu/words.h"
 
 namespace ww::cpu::WW_ISA {
 
@@ -17,15 +17,6 @@ struct Operand {
   int64_t lanes, lane_stride, depth_stride;
   const T* end;  // of the memory that may be read
 };
-
-// A panel consists of 32-bit words: one number as f32, or two bf16 that follow each other along the depth where the
-// processor multiplies them in pairs.
-template <class T>
-constexpr int kPerWord = 1;
-#if defined(__AVX512BF16__)
-template <>
-constexpr int kPerWord<bfloat16> = 2;
-#endif
 
 // Whether the processor multiplies numbers of T in tiles of 16 rows of 16 words (AMX).
 template <class T>

@@ -25,19 +25,6 @@ enum class Left { panel, rows };
 template <class T>
 constexpr int64_t kRowWords = kTileColumns / kPerWord<T>;
 
-template <class T>
-WW_INLINE void multiply_add(Vec& sum, const float* a, Vec b) {
-#if defined(__AVX512BF16__)
-  if constexpr (kPerWord<T> == 2) {
-    int32_t pair;
-    __builtin_memcpy(&pair, a, sizeof pair);
-    sum = (Vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)_mm512_set1_epi32(pair), (__m512bh)b);
-    return;
-  }
-#endif
-  sum += *a * b;
-}
-
 // Of sums [.., stride], those that are in the product. Apart from the kernel, which calls nothing and so spills
 // nothing.
 template <class Out>
@@ -142,13 +129,12 @@ __attribute__((noinline)) void multiply_in_tiles(const Tile<Out>& tile) {
 }
 #endif
 
-// What a thread has to set up for its tiles, and to clear so that they are not saved with it.
-template <class T>
-class TileSetUp {
- public:
+// Calls body() with the processor's tiles set up for products of T, which are then cleared so that they are not saved
+// with the thread. Body must not throw.
+template <class T, class Body>
+WW_INLINE void with_tiles(const Body& body) {
 #if defined(__AMX_BF16__)
-  TileSetUp() {
-    if constexpr (!kInTiles<T>) return;
+  if constexpr (kInTiles<T>) {
     alignas(64)
         uint8_t config[64] = {1};  // palette 1; from byte 16 on 2 bytes a tile: bytes of a row; from 48 on: rows
     for (int tile = 0; tile < 8; ++tile) {
@@ -156,14 +142,13 @@ class TileSetUp {
       config[48 + tile] = kTileWords;
     }
     asm volatile("ldtilecfg %0" ::"m"(config));
+    body();
+    _tile_release();
+    return;
   }
-  ~TileSetUp() {
-    if constexpr (kInTiles<T>) _tile_release();
-  }
-  TileSetUp(const TileSetUp&) = delete;
-  TileSetUp& operator=(const TileSetUp&) = delete;
 #endif
-};
+  body();
+}
 
 // A tile with fewer rows or columns than a whole one runs through the smallest kernel that holds it.
 template <class T, Left kLeft = Left::panel, int kRows = kTileRows, class Out>

@@ -83,11 +83,12 @@ class Backward {
       workers.parallel_for(slices_, [&](int64_t slice, int thread) {
         const Own own(workers.scratch(thread, 0), *this);
         const Share mine(panels_, slice, slices_);
-        [[maybe_unused]] const TileSetUp<T> tiles;
-        for (int64_t panel = mine.first; panel < mine.last; panel += kStripePanels) {
-          const Stripe stripe = {panel, min(kStripePanels, mine.last - panel), panel == mine.first};
-          multiply_stripe(chunk, stripe, shared, shared.dx + slice * rows_.chunk_rows * C_, own);
-        }
+        with_tiles<T>([&] {
+          for (int64_t panel = mine.first; panel < mine.last; panel += kStripePanels) {
+            const Stripe stripe = {panel, min(kStripePanels, mine.last - panel), panel == mine.first};
+            multiply_stripe(chunk, stripe, shared, shared.dx + slice * rows_.chunk_rows * C_, own);
+          }
+        });
       });
       add_slices(chunk, shared, workers);
       scatter_add(shared.dx, rows_.rows + chunk.first, chunk.last - chunk.first, C_, dhidden, workers);
@@ -278,8 +279,7 @@ class Backward {
     const HalfVec low = narrow(even), high = narrow(odd);
     __builtin_memcpy(rows, &low, sizeof low);
     __builtin_memcpy(rows + kRowWords<T>, &high, sizeof high);
-    store(columns, __builtin_bit_cast(
-                       Vec, __builtin_bit_cast(UintVec, widen(low)) >> 16 | __builtin_bit_cast(UintVec, widen(high))));
+    store(columns, pair_words(low, high));
   }
 
   // Into the first one, in their order.

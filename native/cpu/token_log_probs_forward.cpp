@@ -98,7 +98,7 @@ class Forward {
       pack_all<T, Side::rows>(rows_as_lanes<T>(shared.x, n, C_, C_), C_, shared.packed, workers);
       workers.parallel_for(tasks_, [&](int64_t task, int thread) {
         const Own own(workers.scratch(thread, 0), *this);
-        summarise_columns(task, chunk, shared, own);
+        with_tiles<T>([&] { summarise_columns(task, chunk, shared, own); });
       });
       workers.parallel_for(ceil_div(n, kLanes), [&](int64_t task, int) {
         finish_rows(chunk, task * kLanes, min(kLanes, n - task * kLanes), shared);
@@ -156,7 +156,6 @@ class Forward {
     const int32_t* labels = a_.labels.as<int32_t>() + chunk.first;
     const Operand<T> weight = rows_as_lanes(a_.weight.as<const T>(), V_, C_, C_);
     const Summary to = summary(shared, task);
-    [[maybe_unused]] const TileSetUp<T> tiles;
     pack_panels<T, Side::columns>(weight, first, last, 0, C_, own.weight, weight_stride);
     for (int64_t r = 0; r < n; r += kHeadRows<T>) {
       const int64_t rows = min(kHeadRows<T>, n - r);
