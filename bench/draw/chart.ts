@@ -20,8 +20,8 @@ const RED = "#dc2626";
 const escapeXml = (text: string) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 const textAt = (x: number, y: number, content: string, attributes = "") =>
   `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" ${attributes}>${escapeXml(content)}</text>`;
-const svg = (width: number, height: number, parts: readonly string[]) =>
-  `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" ${STYLE}>\n${parts.join("\n")}\n</svg>\n`;
+const svg = (title: string, width: number, height: number, parts: readonly string[]) =>
+  `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" ${STYLE}>\n<title>${escapeXml(title)}</title>\n${parts.join("\n")}\n</svg>\n`;
 
 /** Lines over two logarithmic axes: a power is a straight line, its exponent the slope. */
 export function logChart(title: string, xLabel: string, yLabel: string, lines: readonly Line[]): string {
@@ -67,7 +67,7 @@ export function logChart(title: string, xLabel: string, yLabel: string, lines: r
       textAt(width - box.right - 110 * (lines.length - 1 - i), 36, name, `fill="${colour}" text-anchor="end"`),
     );
   });
-  return svg(width, height, parts);
+  return svg(title, width, height, parts);
 }
 
 export function barChart(title: string, bars: readonly Bar[]): string {
@@ -84,7 +84,7 @@ export function barChart(title: string, bars: readonly Bar[]): string {
     );
     parts.push(textAt(Math.max(x(value), x(mark)) + 6, y + 13, label));
   });
-  return svg(width, 40 + bars.length * row, parts);
+  return svg(title, width, 40 + bars.length * row, parts);
 }
 
 /** 1500 as "1.5k". */
