@@ -4,6 +4,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { markdownTable } from "../../lib/report/table.js";
+import { median } from "../median.js";
 import { TRAININGS } from "../peers/workloads.js";
 import { exponentOf } from "../scaling/exponent.js";
 import { barChart, logChart } from "./chart.js";
@@ -56,10 +57,6 @@ const rows = readdirSync(results)
 const latest = <T extends Row>(bench: string, key: (row: T) => string): T[] => [
   ...new Map(rows.filter((row) => row.bench === bench).map((row) => [key(row as T), row as T])).values(),
 ];
-const median = (numbers: readonly number[]) => {
-  const sorted = numbers.toSorted((a, b) => a - b);
-  return (sorted[(sorted.length - 1) >> 1]! + sorted[sorted.length >> 1]!) / 2;
-};
 const digits = (value: number) => (value >= 100 ? value.toFixed(0) : value.toPrecision(3));
 const spread = (ratios: readonly number[]) =>
   `${digits(median(ratios))} (${digits(Math.min(...ratios))} to ${digits(Math.max(...ratios))})`;

@@ -13,6 +13,7 @@ import { textTable } from "../../lib/index.js";
 import type { Device } from "../../lib/tensor/device.js";
 import { openDevice, Rows, resultsFile } from "../common.js";
 import { timeKernel } from "../kernels/harness.js";
+import { median } from "../median.js";
 import { measureOperations, type Operation } from "./operations.js";
 import { measureTraining } from "./trainings.js";
 import { TRAININGS, type Training } from "./workloads.js";
@@ -115,8 +116,7 @@ function show(row: (string | number)[]): void {
 
 function ratio(ratios: readonly number[], target: number): string[] {
   const sorted = ratios.toSorted((a, b) => a - b);
-  const middle = (sorted[(sorted.length - 1) >> 1]! + sorted[sorted.length >> 1]!) / 2;
-  return [`${digits(middle)}x`, `${digits(sorted[0]!)}, ${digits(sorted.at(-1)!)}`, `${target}x`];
+  return [`${digits(median(ratios))}x`, `${digits(sorted[0]!)}, ${digits(sorted.at(-1)!)}`, `${target}x`];
 }
 
 function nameOf(operation: Operation): string {

@@ -8,9 +8,9 @@ import { tokenLogProbs, tokenLogProbsBackward } from "../../lib/kernels/token_lo
 import { Arena } from "../../lib/tensor/arena.js";
 import type { Device } from "../../lib/tensor/device.js";
 import type { AnyTensor, DType } from "../../lib/tensor/tensor.js";
+import { median } from "../median.js";
 import { fillWithNoise } from "../noise.js";
 import { Stepper } from "./stepper.js";
-import { median } from "./trainings.js";
 
 /** What torch_ops.py is asked for, and how many times faster westwind is to be. */
 export type Operation = { readonly target: number; readonly repeat: number } & (

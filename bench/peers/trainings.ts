@@ -11,6 +11,7 @@ import {
   Tokenizer,
   toPreferencePair,
 } from "../../lib/index.js";
+import { median } from "../median.js";
 import { countFlops, sizeOfPairs, sizeOfSequences } from "../step_flops.js";
 import { type End, type Step, Stepper } from "./stepper.js";
 import type { Training } from "./workloads.js";
@@ -154,10 +155,4 @@ async function flopsOfSteps(training: Training, { model, steps }: Setting, rows:
     ({ prompt, chosen, rejected }) => [prompt.length, chosen.length, rejected.length] as const,
   );
   return all.map((i) => countFlops(config, sizeOfPairs(lengths.slice(i * training.batch, (i + 1) * training.batch))));
-}
-
-export function median(numbers: readonly number[]): number {
-  const sorted = numbers.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }

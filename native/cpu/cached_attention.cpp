@@ -7,7 +7,6 @@ namespace ww::cpu::WW_ISA {
 namespace {
 
 constexpr int64_t kTokensPerTask = 16;
-constexpr float kLog2E = 1.44269504f;
 
 // scores[j] = q . keys[j] for `count` keys `stride` apart, -inf for the lanes after the last. Returns the largest.
 template <class T>

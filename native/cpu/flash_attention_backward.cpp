@@ -8,7 +8,6 @@ namespace {
 constexpr int64_t kQueryBlock = 64;
 constexpr int64_t kMaxPanels = kQueryBlock / kPanel;
 constexpr int64_t kMaxChunks = 8;  // of a span: bounds the partial dq to 4.5 times their sum
-constexpr float kLog2E = 1.44269504f;
 
 // Keys of one span. A task is a chunk of one key/value head: it owns dk and dv, and its share of dq, which is dq itself
 // where a span is one chunk and is added to the others', in the order of the chunks, where it is not.

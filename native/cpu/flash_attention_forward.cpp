@@ -7,7 +7,7 @@ namespace {
 
 constexpr int64_t kQueryBlock = 128;  // the keys of a block are widened once for this many queries
 constexpr int64_t kMaxPanels = kQueryBlock / kPanel;
-constexpr float kLog2E = 1.44269504f, kLn2 = 0.693147181f;
+constexpr float kLn2 = 0.693147181f;
 constexpr float kLowest = -3.0e38f;  // finite, so that the difference to a hidden score is not NaN
 
 // A block of queries, of one head and within one span: one task.

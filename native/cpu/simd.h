@@ -123,12 +123,14 @@ WW_INLINE float largest(Vec v) {
   return lanes[0];
 }
 
+constexpr float kLog2E = 1.44269504f;
+
 // e^x within 2 units in the last place on [-87, 88]; arguments outside are clamped to it, NaN stays NaN.
 WW_INLINE Vec exp(Vec x) {
   x = x < -87.0f ? splat(-87.0f) : x;
   x = x > 88.0f ? splat(88.0f) : x;
   const Vec magic = splat(12582912.0f);  // 1.5 * 2^23: adding and subtracting it rounds to an integer
-  const Vec n = (x * 1.44269504f + magic) - magic;
+  const Vec n = (x * kLog2E + magic) - magic;
   const Vec r = (x - n * 0.693359375f) - n * -2.12194440e-4f;  // ln 2 in two parts
   Vec p = splat(1.9875691500e-4f);
   p = p * r + 1.3981999507e-3f;

@@ -12,7 +12,6 @@ constexpr int64_t kStripePanels = 4;
 constexpr int64_t kRowBlockWords = 192;
 constexpr int64_t kRowsAhead = 8;  // rows of kept logits lie too far apart for the processor to guess the next
 constexpr int64_t kScatterColumns = 64;
-constexpr float kLog2E = 1.44269504f;
 
 // dhidden[rows[r]] += dx[r] in the order of r: a task owns a stripe of columns.
 void scatter_add(const float* dx, const int32_t* rows, int64_t n, int64_t C, float* dhidden, Workers& workers) {

@@ -39,7 +39,6 @@ float largest_of(const float* z, int64_t count) {
 
 // Of rows [row, row + rows), at most kLanes of them, of z[rows, columns].
 void summarise(const float* z, int64_t stride, int64_t rows, int64_t columns, const Summary& to, int64_t row) {
-  constexpr float kLog2E = 1.44269504f;
   const int64_t whole = columns / kLanes * kLanes, rest = columns - whole;
   Vec tops[kLanes] = {}, totals[kLanes] = {}, weights[kLanes] = {}, distances[kLanes] = {};
   for (int64_t r = 0; r < rows; ++r) {
