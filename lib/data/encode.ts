@@ -62,19 +62,30 @@ export function encodeSft(
   const sequences: TokenSequence[] = [];
   let [truncated, straddled] = [0, 0];
   for (const row of rows) {
-    const whole = atPlace(row.place, () => encodeSftRow(row, options));
-    const cut = truncate(whole, options);
-    if (!hasLabel(cut)) continue;
-    if (cut.ids.length < whole.ids.length) truncated++;
-    if (whole.straddles) straddled++;
-    sequences.push({ ...cut, place: row.place });
+    const encoded = encodeSequence(row, options);
+    if (encoded.sequence === undefined) continue;
+    if (encoded.isTruncated) truncated++;
+    if (encoded.straddles) straddled++;
+    sequences.push(encoded.sequence);
   }
-  const dropped = rows.length - sequences.length;
-  if (dropped > 0 && sequences.length === 0) {
-    const limit = options.maxLength == null ? "" : ` within max_length ${options.maxLength}`;
-    throw new DataError(rows[0]!.place, `this and every other row has nothing to learn${limit}`);
-  }
-  return { sequences, dropped, truncated, straddled };
+  if (rows.length > 0 && sequences.length === 0) throw nothingToLearn(rows[0]!.place, options);
+  return { sequences, dropped: rows.length - sequences.length, truncated, straddled };
+}
+
+/** One row of `encodeSft`; no sequence where nothing to learn is left of it. */
+export function encodeSequence(
+  row: SftRow,
+  options: SftEncodeOptions,
+): { readonly sequence?: TokenSequence; readonly isTruncated: boolean; readonly straddles: boolean } {
+  const whole = atPlace(row.place, () => encodeSftRow(row, options));
+  const cut = truncate(whole, options);
+  const facts = { isTruncated: cut.ids.length < whole.ids.length, straddles: whole.straddles };
+  return hasLabel(cut) ? { ...facts, sequence: { ...cut, place: row.place } } : facts;
+}
+
+export function nothingToLearn(first: RowPlace, { maxLength }: EncodeOptions): DataError {
+  const limit = maxLength == null ? "" : ` within max_length ${maxLength}`;
+  return new DataError(first, `this and every other row has nothing to learn${limit}`);
 }
 
 /** Whether there is something to learn: the first token does not count, since none comes before it to predict it. */

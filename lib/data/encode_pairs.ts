@@ -1,4 +1,4 @@
-import { DataError } from "../base/errors.js";
+import { DataError, type RowPlace } from "../base/errors.js";
 import {
   atPlace,
   commonPrefix,
@@ -34,28 +34,43 @@ export function encodePairs(
   let [truncated, straddled] = [0, 0];
   let longestPrompt = 0;
   for (const row of rows) {
-    const { straddles, ...whole } = atPlace(row.place, () => encodePair(row, options));
-    const cut = truncate(whole, options);
-    if (cut === undefined) {
-      longestPrompt = Math.max(longestPrompt, whole.prompt.length);
-      continue;
-    }
-    if (sizeOf(cut) < sizeOf(whole)) truncated++;
-    if (straddles) straddled++;
-    pairs.push(cut);
+    const encoded = encodePair(row, options);
+    longestPrompt = Math.max(longestPrompt, encoded.promptLength);
+    if (encoded.pair === undefined) continue;
+    if (encoded.isTruncated) truncated++;
+    if (encoded.straddles) straddled++;
+    pairs.push(encoded.pair);
   }
-  const dropped = rows.length - pairs.length;
-  if (dropped > 0 && pairs.length === 0) {
-    throw new DataError(
-      rows[0]!.place,
-      `max_length ${options.maxLength} leaves no room for an answer to this and every other prompt (the longest has ` +
-        `${longestPrompt} tokens); expected a larger max_length, or a max_prompt_length below it`,
-    );
-  }
-  return { pairs, dropped, truncated, straddled };
+  if (rows.length > 0 && pairs.length === 0) throw noRoomForAnswers(rows[0]!.place, longestPrompt, options);
+  return { pairs, dropped: rows.length - pairs.length, truncated, straddled };
 }
 
-function encodePair(row: PreferencePair, options: PairEncodeOptions): TokenPair & { readonly straddles: boolean } {
+/** One row of `encodePairs`; no pair where there is no room for an answer. */
+export function encodePair(
+  row: PreferencePair,
+  options: PairEncodeOptions,
+): {
+  readonly pair?: TokenPair;
+  readonly promptLength: number;
+  readonly isTruncated: boolean;
+  readonly straddles: boolean;
+} {
+  const { straddles, ...whole } = atPlace(row.place, () => encodeWhole(row, options));
+  const pair = truncate(whole, options);
+  const promptLength = whole.prompt.length;
+  if (pair === undefined) return { promptLength, isTruncated: false, straddles };
+  return { pair, promptLength, isTruncated: sizeOf(pair) < sizeOf(whole), straddles };
+}
+
+export function noRoomForAnswers(first: RowPlace, longestPrompt: number, { maxLength }: EncodeOptions): DataError {
+  return new DataError(
+    first,
+    `max_length ${maxLength} leaves no room for an answer to this and every other prompt (the longest has ` +
+      `${longestPrompt} tokens); expected a larger max_length, or a max_prompt_length below it`,
+  );
+}
+
+function encodeWhole(row: PreferencePair, options: PairEncodeOptions): TokenPair & { readonly straddles: boolean } {
   const { prompt, whole: chosen } = encodeAnswer(row.prompt, row.chosen, options);
   const { whole: rejected } = encodeAnswer(row.prompt, row.rejected, options);
   const shared = Math.min(commonPrefix(prompt, chosen), commonPrefix(prompt, rejected));

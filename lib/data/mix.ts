@@ -1,7 +1,9 @@
+import { createHash } from "node:crypto";
 import { stat } from "node:fs/promises";
 import { ConfigError, DataError } from "../base/errors.js";
 import { Random } from "../base/random.js";
-import { loadRows, type SourceRow } from "./source.js";
+import { readChosen } from "./chosen.js";
+import { parseRow, type ReadOptions, readRawRows, type SourceRow } from "./source.js";
 import { hasSplit } from "./splits.js";
 
 /** A part of a mixture: rows of one split of one data set. */
@@ -45,34 +47,82 @@ export interface LoadedDataset {
   readonly test: SourceRow[];
 }
 
+/** A row that was chosen and not read yet. */
+export interface RowChoice {
+  readonly source: string;
+  readonly index: number;
+  /** Fields to keep; all where there are none named. */
+  readonly columns?: readonly string[];
+}
+
+export interface ChosenRows {
+  readonly train: readonly RowChoice[];
+  readonly test: readonly RowChoice[];
+  /** SHA-256 of what was looked through, row by row. */
+  readonly contentHash: string;
+}
+
 // Streams of one seed that draw different things must differ.
 const STREAMS = { train: 0x717, test: 0x718, mixture: 0x719, holdOut: 0x71a, part: 0x1_0000 };
 
 /** Reads the rows to train and to evaluate on. Throws ConfigError, FileError or DataError. */
 export async function loadDataset(options: DatasetOptions): Promise<LoadedDataset> {
+  const { train, test } = await chooseRows(options);
+  const rows: SourceRow[] = new Array(train.length + test.length);
+  const choices = [...train, ...test];
+  for await (const { at, row } of readChosen(choices)) rows[at] = keepColumns(parseRow(row), choices[at]!.columns);
+  return { train: rows.slice(0, train.length), test: rows.slice(train.length) };
+}
+
+/** Chooses the rows to train and to evaluate on, without reading what is in them. Throws ConfigError or FileError. */
+export async function chooseRows(options: DatasetOptions): Promise<ChosenRows> {
   const given = [options.dataset_name, options.dataset_mixer, options.dataset_mixture].filter((each) => each != null);
   if (given.length !== 1) {
     const found = given.length === 0 ? "none of them is given" : "more than one is given";
     throw new ConfigError("dataset_name, dataset_mixer, dataset_mixture", `${found}, expected exactly one`);
   }
+  const lister = new Lister();
   const { train, test } = await (options.dataset_mixture != null
-    ? loadMixture(options.dataset_mixture, options)
+    ? chooseFromMixture(lister, options.dataset_mixture, options)
     : options.dataset_mixer != null
-      ? loadMixer(options.dataset_mixer, options)
-      : loadNamed(options.dataset_name!, options));
+      ? chooseFromMixer(lister, options.dataset_mixer, options)
+      : chooseFromNamed(lister, options.dataset_name!, options));
   return {
     train: train.slice(0, options.max_train_samples ?? train.length),
     test: test.slice(0, options.max_eval_samples ?? test.length),
+    contentHash: lister.contentHash,
   };
 }
 
-async function loadNamed(path: string, options: DatasetOptions): Promise<LoadedDataset> {
+type Choices = Omit<ChosenRows, "contentHash">;
+
+/** Lists rows, and hashes all it sees. */
+class Lister {
+  private readonly hash = createHash("sha256");
+
+  async list(path: string, options: ReadOptions): Promise<RowChoice[]> {
+    const rows: RowChoice[] = [];
+    for await (const { source, index, bytes } of readRawRows(path, options)) {
+      this.hash.update(bytes).update("\n");
+      rows.push({ source, index });
+    }
+    return rows;
+  }
+
+  get contentHash(): string {
+    return this.hash.copy().digest("hex");
+  }
+}
+
+async function chooseFromNamed(lister: Lister, path: string, options: DatasetOptions): Promise<Choices> {
   const names = options.dataset_splits ?? [];
   const trainSplit = options.dataset_train_split ?? names.find((name) => name.includes("train")) ?? "train";
   const testSplit = options.dataset_test_split ?? names.find((name) => name.includes("test")) ?? "test";
-  const train = await loadRows(path, { split: trainSplit, limit: options.max_train_samples ?? undefined });
+  const train = await lister.list(path, { split: trainSplit, limit: options.max_train_samples ?? undefined });
   const hasTest = await hasOwnTest(path, testSplit);
-  const test = hasTest ? await loadRows(path, { split: testSplit, limit: options.max_eval_samples ?? undefined }) : [];
+  const test = hasTest
+    ? await lister.list(path, { split: testSplit, limit: options.max_eval_samples ?? undefined })
+    : [];
   return { train, test };
 }
 
@@ -82,20 +132,24 @@ async function hasOwnTest(path: string, split: string): Promise<boolean> {
 
 // The alignment-handbook's mix_datasets: of every training split the first int(share * rows) rows, of every test split
 // all; each put together in the mixer's order, then shuffled.
-async function loadMixer(mixer: Readonly<Record<string, number>>, options: DatasetOptions): Promise<LoadedDataset> {
+async function chooseFromMixer(
+  lister: Lister,
+  mixer: Readonly<Record<string, number>>,
+  options: DatasetOptions,
+): Promise<Choices> {
   const splits = options.dataset_splits ?? ["train", "test"];
-  const [train, test]: [SourceRow[], SourceRow[]] = [[], []];
+  const [train, test]: [RowChoice[], RowChoice[]] = [[], []];
   for (const [path, share] of Object.entries(mixer)) {
     if (!(share >= 0 && share <= 1)) throw new ConfigError(`dataset_mixer.${path}`, `${share}, expected 0 to 1`);
     const isFile = (await stat(path).catch(() => undefined))?.isFile() === true;
     for (const split of splits) {
       if (split.includes("train")) {
-        const rows = await loadRows(path, { split });
+        const rows = await lister.list(path, { split });
         append(train, rows.slice(0, Math.floor(share * rows.length)));
       } else if (!split.includes("test")) {
         throw new ConfigError("dataset_splits", `${JSON.stringify(split)}, expected "train" or "test" in the name`);
       } else if (!isFile && (options.dataset_splits != null || (await hasSplit(path, split)))) {
-        append(test, await loadRows(path, { split }));
+        append(test, await lister.list(path, { split }));
       }
     }
   }
@@ -109,11 +163,13 @@ async function loadMixer(mixer: Readonly<Record<string, number>>, options: Datas
 
 // The alignment-handbook's get_dataset: a weighted part is shuffled and its first int(weight * rows) rows are taken; all
 // parts are put together and shuffled; the test split is cut from them.
-async function loadMixture(mixture: Mixture, options: DatasetOptions): Promise<LoadedDataset> {
+async function chooseFromMixture(lister: Lister, mixture: Mixture, options: DatasetOptions): Promise<Choices> {
   const seed = mixture.seed ?? 0;
-  const rows: SourceRow[] = [];
+  const rows: RowChoice[] = [];
   for (const [i, { id, split, weight, columns }] of mixture.datasets.entries()) {
-    const part = (await loadRows(id, { split: split ?? "train" })).map((row) => withColumns(row, columns));
+    const part = (await lister.list(id, { split: split ?? "train" })).map((row) =>
+      columns == null ? row : { ...row, columns },
+    );
     if (weight == null) append(rows, part);
     else {
       const drawn =
@@ -137,8 +193,9 @@ async function loadMixture(mixture: Mixture, options: DatasetOptions): Promise<L
   return { train: rows.filter((_, i) => !held.has(i)), test: rows.filter((_, i) => held.has(i)) };
 }
 
-function withColumns(row: SourceRow, columns: readonly string[] | null | undefined): SourceRow {
-  if (columns == null) return row;
+/** The row with these fields alone. Throws DataError where one is missing. */
+export function keepColumns(row: SourceRow, columns: readonly string[] | undefined): SourceRow {
+  if (columns === undefined) return row;
   const fields = columns.map((name) => {
     if (Object.hasOwn(row.fields, name)) return [name, row.fields[name]] as const;
     const found = Object.keys(row.fields).join(", ");
@@ -150,6 +207,6 @@ function withColumns(row: SourceRow, columns: readonly string[] | null | undefin
   return { ...row, fields: Object.fromEntries(fields) };
 }
 
-function append(rows: SourceRow[], more: readonly SourceRow[]): void {
+function append(rows: RowChoice[], more: readonly RowChoice[]): void {
   for (const row of more) rows.push(row);
 }

@@ -12,6 +12,13 @@ export interface SourceRow {
   readonly fields: Readonly<Record<string, unknown>>;
 }
 
+/** A row before it is parsed: the bytes of its JSON. They are valid until the next row is asked for. */
+export interface RawRow {
+  readonly source: string;
+  readonly index: number;
+  readonly bytes: Uint8Array;
+}
+
 export interface ReadOptions {
   /** Which files of a folder: those named for this split. A single file is its own split. Default `train`. */
   readonly split?: string;
@@ -25,6 +32,18 @@ export interface ReadOptions {
  * the line for one that is no JSON object.
  */
 export async function* readRows(path: string, options: ReadOptions = {}): AsyncGenerator<SourceRow> {
+  for await (const row of readRawRows(path, options)) yield parseRow(row);
+}
+
+/** All rows of `readRows`. */
+export async function loadRows(path: string, options: ReadOptions = {}): Promise<SourceRow[]> {
+  const rows: SourceRow[] = [];
+  for await (const row of readRows(path, options)) rows.push(row);
+  return rows;
+}
+
+/** `readRows` before the rows are parsed, so that a line that is no JSON object is no error yet. */
+export async function* readRawRows(path: string, options: ReadOptions = {}): AsyncGenerator<RawRow> {
   const limit = options.limit ?? Number.POSITIVE_INFINITY;
   if (limit <= 0) return;
   let count = 0;
@@ -37,12 +56,23 @@ export async function* readRows(path: string, options: ReadOptions = {}): AsyncG
   if (count === 0) throw new FileError(path, "holds no rows, expected at least one");
 }
 
-/** All rows of `readRows`. */
-export async function loadRows(path: string, options: ReadOptions = {}): Promise<SourceRow[]> {
-  const rows: SourceRow[] = [];
-  for await (const row of readRows(path, options)) rows.push(row);
-  return rows;
+/** The fields of a row. Throws DataError where its bytes are no JSON object. */
+export function parseRow({ source, index, bytes }: RawRow): SourceRow {
+  const place = { source, index };
+  let fields: unknown;
+  try {
+    fields = JSON.parse(UTF8.decode(bytes).trim());
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw new DataError(place, "is not UTF-8 text, expected a JSON object");
+    throw new DataError(place, `is not JSON: ${error.message}; expected one object a line`);
+  }
+  if (typeof fields === "object" && fields !== null && !Array.isArray(fields)) {
+    return { ...place, fields: fields as Record<string, unknown> };
+  }
+  throw new DataError(place, `holds ${nameOf(fields)}, expected an object of fields`);
 }
+
+const UTF8 = new TextDecoder("utf-8", { fatal: true });
 
 /** The files a split of a data set consists of: the file itself, or the folder's. Throws FileError where there is none. */
 export async function filesOf(path: string, split: string): Promise<string[]> {
@@ -55,13 +85,14 @@ export async function filesOf(path: string, split: string): Promise<string[]> {
 const missing = (path: string): FileError =>
   new FileError(path, "is missing, expected a .jsonl, .json or .jsonl.gz file or a folder of them on this machine");
 
-function readFileRows(file: string): AsyncGenerator<SourceRow> {
+/** The rows of one file of a kind that is read. */
+export function readFileRows(file: string): AsyncGenerator<RawRow> {
   if (/\.json$/.test(file)) return readArray(file);
   if (/\.(jsonl|ndjson)(\.gz)?$/.test(file)) return readLines(file);
   throw new FileError(file, "is of a kind that is not read, expected .jsonl, .json or .jsonl.gz");
 }
 
-async function* readArray(source: string): AsyncGenerator<SourceRow> {
+async function* readArray(source: string): AsyncGenerator<RawRow> {
   const text = (await readFile(source, "utf8").catch(fileError(source))).replace(/^\uFEFF/, "");
   let rows: unknown;
   try {
@@ -70,37 +101,15 @@ async function* readArray(source: string): AsyncGenerator<SourceRow> {
     throw new FileError(source, `is not JSON: ${(error as Error).message}; JSON lines belong in a .jsonl file`);
   }
   if (!Array.isArray(rows)) throw new FileError(source, `holds ${nameOf(rows)}, expected an array of rows`);
-  for (const [index, fields] of rows.entries()) yield toRow({ source, index }, fields);
+  for (const [index, fields] of rows.entries()) yield { source, index, bytes: Buffer.from(JSON.stringify(fields)) };
 }
 
-async function* readLines(source: string): AsyncGenerator<SourceRow> {
-  const decoder = new TextDecoder("utf-8", { fatal: true });
+async function* readLines(source: string): AsyncGenerator<RawRow> {
   let index = 0;
-  for await (const line of bytesOfLines(source)) {
-    const place = { source, index: index++ };
-    let text: string;
-    try {
-      text = decoder.decode(line).trim();
-    } catch {
-      throw new DataError(place, "is not UTF-8 text, expected a JSON object");
-    }
-    if (text !== "") yield toRow(place, parseLine(place, text));
+  for await (const bytes of bytesOfLines(source)) {
+    if (bytes.some((byte) => byte > 0x20)) yield { source, index, bytes };
+    index++;
   }
-}
-
-function parseLine(place: { source: string; index: number }, text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new DataError(place, `is not JSON: ${(error as Error).message}; expected one object a line`);
-  }
-}
-
-function toRow(place: { source: string; index: number }, fields: unknown): SourceRow {
-  if (typeof fields === "object" && fields !== null && !Array.isArray(fields)) {
-    return { ...place, fields: fields as Record<string, unknown> };
-  }
-  throw new DataError(place, `holds ${nameOf(fields)}, expected an object of fields`);
 }
 
 async function* bytesOfLines(source: string): AsyncGenerator<Buffer> {

@@ -1,5 +1,6 @@
 import { DataError, ModelError } from "../base/errors.js";
 import type { TokenPair, TokenSequence } from "../data/encode.js";
+import { eachRow, type Rows } from "../data/rows.js";
 import type { ModelConfig } from "../model/config.js";
 import type { Tokenizer } from "../text/tokenizer.js";
 
@@ -16,12 +17,12 @@ export interface Reader {
  */
 export function checkTokens(
   label: string,
-  rows: readonly (TokenSequence | TokenPair)[],
+  rows: Rows<TokenSequence | TokenPair>,
   reader: Reader,
 ): (readonly [string, number])[] {
   const { maxPositionEmbeddings: most } = reader.config;
   let beyond = 0;
-  for (const row of rows) {
+  for (const row of eachRow(rows)) {
     const parts = "ids" in row ? [row.ids] : [row.prompt, row.chosen, row.rejected];
     const fault = parts.map((ids) => findUnknown(ids, reader)).find((found) => found !== undefined);
     if (fault !== undefined) throw new DataError(row.place, fault);

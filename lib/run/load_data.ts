@@ -1,8 +1,14 @@
 import { createHash } from "node:crypto";
+import { availableParallelism } from "node:os";
 
 import { ConfigError } from "../base/errors.js";
+import { readChosen } from "../data/chosen.js";
 import type { EncodeCounts, EncodeOptions, TokenPair, TokenSequence } from "../data/encode.js";
-import { type LoadedDataset, loadDataset } from "../data/mix.js";
+import type { Encoding } from "../data/encoder.js";
+import { type ChosenRows, chooseRows, keepColumns } from "../data/mix.js";
+import { eachRow, type Rows } from "../data/rows.js";
+import { parseRow, type SourceRow } from "../data/source.js";
+import { openTokens, type TokenStore } from "../data/token_store.js";
 import { readModelConfig } from "../model/config.js";
 import type { TrainingRecipe } from "../recipe/schema.js";
 import { type ChatTemplate, resolveChatTemplate } from "../text/chat_template.js";
@@ -10,7 +16,7 @@ import { Tokenizer } from "../text/tokenizer.js";
 import type { Reader } from "./check_tokens.js";
 
 /** The rows a recipe names, and what they are encoded with. */
-export interface Data extends LoadedDataset {
+export interface Data extends ChosenRows {
   readonly tokenizer: Tokenizer;
   readonly template: ChatTemplate;
   readonly reader: Reader;
@@ -22,7 +28,7 @@ export async function loadData(recipe: TrainingRecipe): Promise<Data> {
   const tokenizer = await Tokenizer.load(folder);
   const template = resolveChatTemplate(recipe.chat_template, tokenizer);
   const { dataset_splits: splits } = recipe;
-  const dataset = await loadDataset({
+  const dataset = await chooseRows({
     ...recipe,
     dataset_train_split: splits ? null : recipe.dataset_train_split,
     dataset_test_split: splits ? null : recipe.dataset_test_split,
@@ -33,7 +39,7 @@ export async function loadData(recipe: TrainingRecipe): Promise<Data> {
     tokenizer,
     template,
     reader: { config, tokenizer, folder },
-    train: dataset.train,
+    ...dataset,
     test: recipe.do_eval ? dataset.test : [],
   };
 }
@@ -45,10 +51,31 @@ function nothingToEvaluateOn(recipe: TrainingRecipe): ConfigError {
   return new ConfigError(key, `${asked}, but ${name} has no rows to evaluate on, expected a test split; ${cure}`);
 }
 
-export function encodeOptions(recipe: TrainingRecipe, { tokenizer, template }: Data): EncodeOptions {
+/** The rows as tokens. `encoding` is what the method adds to what every recipe says. */
+export function encodeData<Row extends TokenSequence | TokenPair>(
+  recipe: TrainingRecipe,
+  data: Data,
+  encoding: MethodEncoding,
+): Promise<TokenStore<Row>> {
+  const { template, reader } = data;
+  const options = { ...encodeOptions(recipe), ...encoding.options };
+  const whole = { ...encoding, options, tokenizerFolder: reader.folder, chatTemplate: template.source };
+  return openTokens<Row>(data, { encoding: whole, numThreads: recipe.threads ?? availableParallelism() });
+}
+
+type MethodEncoding = OmitFolder<Encoding>;
+type OmitFolder<E> = E extends Encoding ? Omit<E, "tokenizerFolder" | "chatTemplate"> : never;
+
+/** The first rows that the report may draw prompts from: those to evaluate on if there are any. */
+export async function firstRows({ train, test }: Data, most: number): Promise<SourceRow[]> {
+  const choices = (test.length > 0 ? test : train).slice(0, most);
+  const rows: SourceRow[] = new Array(choices.length);
+  for await (const { at, row } of readChosen(choices)) rows[at] = keepColumns(parseRow(row), choices[at]!.columns);
+  return rows;
+}
+
+function encodeOptions(recipe: TrainingRecipe): Omit<EncodeOptions, "tokenizer" | "template"> {
   return {
-    tokenizer,
-    template,
     maxLength: recipe.max_length,
     truncation: recipe.truncation_mode,
     insertEmptySystemMessage: recipe.auto_insert_empty_system_msg,
@@ -67,9 +94,9 @@ export function countFacts(label: string, rows: number, counts: EncodeCounts): (
 }
 
 /** A name for the data as the model sees it: every token of every row, in order. */
-export function hashTokens(rows: readonly (TokenSequence | TokenPair)[]): string {
+export function hashTokens(rows: Rows<TokenSequence | TokenPair>): string {
   const hash = createHash("sha256");
-  for (const row of rows) {
+  for (const row of eachRow(rows)) {
     const parts = "ids" in row ? [row.ids, row.trainable] : [row.prompt, row.chosen, row.rejected];
     hash.update(Int32Array.from(parts, (part) => part.length));
     for (const part of parts) hash.update(part);

@@ -1,3 +1,4 @@
+import type { Rows } from "../data/rows.js";
 import type { Llama } from "../model/llama.js";
 import type { Tokenizer } from "../text/tokenizer.js";
 import type { DeviceTask, TaskOptions } from "../train/task.js";
@@ -34,6 +35,6 @@ export interface StartContext {
 
 export interface Started<Row> {
   readonly kind: "started";
-  readonly rows: readonly Row[];
-  readonly evalRows: readonly Row[];
+  readonly rows: Rows<Row>;
+  readonly evalRows: Rows<Row>;
 }

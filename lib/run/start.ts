@@ -1,11 +1,11 @@
 import { stringify } from "yaml";
 
-import { ConfigError } from "../base/errors.js";
+import { assert, ConfigError } from "../base/errors.js";
 import { splitSequences, wrapSequences } from "../data/cut.js";
-import type { TokenSequence } from "../data/encode.js";
-import { encodeSft } from "../data/encode.js";
-import { encodePairs } from "../data/encode_pairs.js";
-import { type PreferencePair, type SftRow, toPreferencePair, toSftRow } from "../data/row.js";
+import type { TokenPair, TokenSequence } from "../data/encode.js";
+import { type SftRow, toPreferencePair, toSftRow } from "../data/row.js";
+import { joinRows, type Rows, rangeOf, sliceRows } from "../data/rows.js";
+import type { StoredRows } from "../data/token_store.js";
 import type { Llama } from "../model/llama.js";
 import type { ParsedRecipe } from "../recipe/parse.js";
 import type { DpoRecipe, SftRecipe } from "../recipe/schema.js";
@@ -17,7 +17,7 @@ import { SftTask } from "../train/sft.js";
 import type { TaskOptions } from "../train/task.js";
 import { checkTokens } from "./check_tokens.js";
 import type { RunEvent, RunSummary } from "./events.js";
-import { countFacts, type Data, encodeOptions, hashTokens, loadData } from "./load_data.js";
+import { countFacts, type Data, encodeData, firstRows, hashTokens, loadData } from "./load_data.js";
 import type { Prepared } from "./prepared.js";
 import { carryOut, type RunOptions } from "./run.js";
 
@@ -41,54 +41,54 @@ export async function* runDpo(
 
 async function prepareSft(recipe: SftRecipe): Promise<Prepared<TokenSequence>> {
   const data = await loadData(recipe);
-  const toRow = (row: Data["train"][number]) => toSftRow(row, { textField: recipe.dataset_text_field });
   const isCut = recipe.packing && recipe.packing_strategy !== "bfd";
-  const encode = (rows: readonly SftRow[]) =>
-    encodeSft(rows, {
-      ...encodeOptions(recipe, data),
+  const textField = recipe.dataset_text_field;
+  const { train, test } = await encodeData<TokenSequence>(recipe, data, {
+    kind: "sft",
+    textField,
+    options: {
       ...(isCut && { maxLength: null }),
       assistantOnlyLoss: recipe.assistant_only_loss,
       completionOnlyLoss: recipe.completion_only_loss,
-    });
-  const trainRows = data.train.map(toRow);
-  const encoded = encode(trainRows);
-  const { rows, facts } = arrange(recipe, encoded.sequences);
-  const testRows = data.test.map(toRow);
-  const test = testRows.length > 0 ? encode(testRows) : undefined;
+    },
+  });
+  const { rows, longest, facts } = arrange(recipe, train);
+  const firstPrompts = (await firstRows(data, MOST_SAMPLES)).map((row) => promptOfSft(toSftRow(row, { textField })));
   return {
     kind: "sft",
     tokenizer: data.tokenizer,
     template: data.template.source,
     facts: [
-      ...countFacts("training", encoded.sequences.length, encoded),
+      ...countFacts("training", train.length, train.counts),
       ...facts,
       ...checkTokens("training", rows, data.reader),
-      ...(test ? countFacts("evaluation", test.sequences.length, test) : []),
-      ...checkTokens("evaluation", test?.sequences ?? [], data.reader),
+      ...(test.length > 0 ? countFacts("evaluation", test.length, test.counts) : []),
+      ...checkTokens("evaluation", test, data.reader),
     ],
     numRows: rows.length,
     dataHash: hashTokens(rows),
-    samplePrompts: promptsOf(data, (testRows.length > 0 ? testRows : trainRows).map(promptOfSft)),
-    longest: longestOf([...rows, ...(test?.sequences ?? [])].map(({ ids }) => ids.length)),
+    samplePrompts: promptsOf(data, firstPrompts),
+    longest: Math.max(longest, test.longest),
     task: (model, options) => new SftTask(model, options),
     widestRow: (tokens, labels) => {
       const trainable = new Uint8Array(tokens).fill(1, Math.max(1, tokens - labels));
       return { ids: new Int32Array(tokens), trainable, place: NOWHERE };
     },
     async *start() {
-      yield { kind: "started", rows, evalRows: test?.sequences ?? [] };
+      yield { kind: "started", rows, evalRows: test };
     },
   };
 }
 
 const NOWHERE = { source: "planning", index: 0 };
 
-const longestOf = (lengths: readonly number[]): number => lengths.reduce((a, b) => Math.max(a, b), 0);
-
 /** Rows as packing_strategy makes them. Best-fit packing needs no rows of its own: batches are packed as they are run. */
-function arrange(recipe: SftRecipe, sequences: TokenSequence[]) {
+function arrange(recipe: SftRecipe, stored: StoredRows<TokenSequence>) {
   const { packing, packing_strategy: strategy, max_length: length } = recipe;
-  if (!packing || strategy === "bfd" || length === null) return { rows: sequences, facts: [] };
+  if (!packing || strategy === "bfd" || length === null) {
+    return { rows: stored, longest: stored.longest, facts: [] };
+  }
+  const sequences = sliceRows(stored);
   const wrapped = strategy === "wrapped" ? wrapSequences(sequences, length) : undefined;
   const { sequences: rows, dropped } = wrapped ?? splitSequences(sequences, length);
   if (rows.length === 0) {
@@ -101,40 +101,33 @@ function arrange(recipe: SftRecipe, sequences: TokenSequence[]) {
     ["rows cut from them and dropped, with nothing to learn", dropped],
     ["tokens left over, too few for a row", wrapped?.droppedTokens ?? 0],
   ] as const;
-  return { rows, facts: facts.filter(([, count]) => count > 0) };
+  const longest = rows.reduce((most, { ids }) => Math.max(most, ids.length), 0);
+  return { rows, longest, facts: facts.filter(([, count]) => count > 0) };
 }
 
 async function prepareDpo(recipe: DpoRecipe): Promise<Prepared<ReferencedPair>> {
   const data = await loadData(recipe);
-  const encode = (rows: readonly PreferencePair[]) =>
-    encodePairs(rows, { ...encodeOptions(recipe, data), maxPromptLength: recipe.max_prompt_length });
-  const trainRows = data.train.map(toPreferencePair);
-  const train = encode(trainRows);
+  const { train, test } = await encodeData<TokenPair>(recipe, data, {
+    kind: "dpo",
+    options: { maxPromptLength: recipe.max_prompt_length },
+  });
+  const firstPrompts = (await firstRows(data, MOST_SAMPLES)).map((row) => toPreferencePair(row).prompt);
   const makeTask = (model: Llama, options: TaskOptions) =>
     new DpoTask(model, { ...options, beta: recipe.beta, labelSmoothing: recipe.label_smoothing });
-  const testRows = data.test.map(toPreferencePair);
-  const test = testRows.length > 0 ? encode(testRows) : undefined;
   return {
     kind: "dpo",
     tokenizer: data.tokenizer,
     template: data.template.source,
     facts: [
-      ...countFacts("training", train.pairs.length, train),
-      ...checkTokens("training", train.pairs, data.reader),
-      ...(test ? countFacts("evaluation", test.pairs.length, test) : []),
-      ...checkTokens("evaluation", test?.pairs ?? [], data.reader),
+      ...countFacts("training", train.length, train.counts),
+      ...checkTokens("training", train, data.reader),
+      ...(test.length > 0 ? countFacts("evaluation", test.length, test.counts) : []),
+      ...checkTokens("evaluation", test, data.reader),
     ],
-    numRows: train.pairs.length,
-    dataHash: hashTokens(train.pairs),
-    samplePrompts: promptsOf(
-      data,
-      (testRows.length > 0 ? testRows : trainRows).map(({ prompt }) => prompt),
-    ),
-    longest: longestOf(
-      [...train.pairs, ...(test?.pairs ?? [])].map(
-        ({ prompt, chosen, rejected }) => prompt.length + chosen.length + rejected.length,
-      ),
-    ),
+    numRows: train.length,
+    dataHash: hashTokens(train),
+    samplePrompts: promptsOf(data, firstPrompts),
+    longest: Math.max(train.longest, test.longest),
     task: makeTask,
     widestRow: (tokens, labels) => {
       const prompt = new Int32Array(Math.max(1, tokens - labels));
@@ -144,8 +137,8 @@ async function prepareDpo(recipe: DpoRecipe): Promise<Prepared<ReferencedPair>> 
     },
     async *start(model, { options, outputDir, signal }) {
       using reference = makeTask(model, options);
-      const all = [...train.pairs, ...(test?.pairs ?? [])];
-      const referenced: ReferencedPair[] = [];
+      const all = joinRows<TokenPair>(train, test);
+      let referenced: Rows<ReferencedPair> | undefined;
       const work = referencePairs(reference, all, {
         modelFolder: recipe.model_name_or_path,
         dtype: model.parameters.dtype,
@@ -154,21 +147,23 @@ async function prepareDpo(recipe: DpoRecipe): Promise<Prepared<ReferencedPair>> 
       });
       for await (const event of work) {
         if ("done" in event) yield { kind: "reference", ...event, total: all.length };
-        else referenced.push(...event.pairs);
+        else referenced = event.pairs;
       }
-      const count = train.pairs.length;
-      yield { kind: "started", rows: referenced.slice(0, count), evalRows: referenced.slice(count) };
+      const count = train.length;
+      assert(referenced, "the reference ends with the pairs");
+      yield { kind: "started", rows: rangeOf(referenced, 0, count), evalRows: rangeOf(referenced, count) };
     },
   };
 }
 
+/** More than a report shows, since those that are too long for the model are passed over. */
+const MOST_SAMPLES = 16;
+
 /** Prompts of the first rows that have one, as text and as the tokens a model answers. */
 function promptsOf(data: Data, prompts: readonly (readonly Message[] | string | undefined)[]) {
-  const MOST = 16; // more than a report shows, since those that are too long for the model are passed over
   const { tokenizer, template } = data;
   return prompts
     .filter((prompt) => prompt !== undefined)
-    .slice(0, MOST)
     .map((prompt) => {
       if (typeof prompt === "string")
         return { text: prompt, ids: tokenizer.encode(prompt, { addSpecialTokens: true }) };

@@ -9,6 +9,7 @@ import { readSafetensorsHeader } from "../checkpoint/safetensors.js";
 import { safetensorsFile } from "../checkpoint/safetensors_write.js";
 import { locateWeights } from "../checkpoint/weights_index.js";
 import type { TokenPair } from "../data/encode.js";
+import { eachRow, mapRows, type Rows, sliceRows } from "../data/rows.js";
 import type { DpoTask, ReferencedPair } from "./dpo.js";
 
 /** Pairs whose log-probabilities are computed between two reports of progress. */
@@ -30,16 +31,16 @@ export interface ReferenceOptions {
  */
 export async function* referencePairs(
   task: DpoTask,
-  pairs: readonly TokenPair[],
+  pairs: Rows<TokenPair>,
   { modelFolder, dtype, cacheFolder, signal }: ReferenceOptions,
-): AsyncGenerator<{ readonly done: number } | { readonly pairs: ReferencedPair[] }, void, void> {
+): AsyncGenerator<{ readonly done: number } | { readonly pairs: Rows<ReferencedPair> }, void, void> {
   const path = join(cacheFolder, `reference-${await referenceKey(modelFolder, dtype, pairs)}.safetensors`);
   let values = await readReference(path, pairs.length);
   if (values === undefined) {
     values = new Float32Array(2 * pairs.length);
     for (let first = 0; first < pairs.length; first += CHUNK) {
       if (signal?.aborted) throw new AbortedError(0, "stopped before the first step; nothing was saved");
-      const sums = await task.logProbs(pairs.slice(first, first + CHUNK));
+      const sums = await task.logProbs(sliceRows(pairs, first, first + CHUNK));
       for (const [i, { refChosen, refRejected }] of sums.entries())
         values.set([refChosen, refRejected], 2 * (first + i));
       yield { done: Math.min(first + CHUNK, pairs.length) };
@@ -47,17 +48,19 @@ export async function* referencePairs(
     await writeReference(path, values);
   }
   const found = values;
-  yield { pairs: pairs.map((pair, i) => ({ ...pair, refChosen: found[2 * i]!, refRejected: found[2 * i + 1]! })) };
+  yield {
+    pairs: mapRows(pairs, (pair, i) => ({ ...pair, refChosen: found[2 * i]!, refRejected: found[2 * i + 1]! })),
+  };
 }
 
-async function referenceKey(modelFolder: string, dtype: string, pairs: readonly TokenPair[]): Promise<string> {
+async function referenceKey(modelFolder: string, dtype: string, pairs: Rows<TokenPair>): Promise<string> {
   const hash = createHash("sha256").update(dtype);
   hash.update(await readFile(join(modelFolder, "config.json")));
   const located = await locateWeights(modelFolder);
   for (const file of [...new Set([...located.values()].map((tensor) => tensor.file))].sort()) {
     for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer);
   }
-  for (const { prompt, chosen, rejected } of pairs) {
+  for (const { prompt, chosen, rejected } of eachRow(pairs)) {
     hash.update(Int32Array.of(prompt.length, chosen.length, rejected.length));
     for (const ids of [prompt, chosen, rejected]) hash.update(ids);
   }

@@ -1,6 +1,7 @@
 import { AbortedError } from "../base/errors.js";
 import type { Progress } from "../checkpoint/training_state.js";
 import { epochOrder } from "../data/order.js";
+import type { Rows } from "../data/rows.js";
 import type { AdamW } from "../optim/adamw.js";
 import { learningRateAt, type ScheduleOptions } from "../optim/schedule.js";
 import { evaluate } from "./evaluate.js";
@@ -12,7 +13,7 @@ import type { Task } from "./task.js";
 export interface TrainOptions<Row> {
   readonly task: Task<Row>;
   readonly optimizer: AdamW;
-  readonly rows: readonly Row[];
+  readonly rows: Rows<Row>;
   readonly plan: Plan;
   readonly batchSize: number;
   readonly accumulation: number;
@@ -21,7 +22,7 @@ export interface TrainOptions<Row> {
   readonly order: "shuffled" | "sequential";
   readonly seed: number;
   readonly evaluation?: {
-    readonly rows: readonly Row[];
+    readonly rows: Rows<Row>;
     readonly batchSize: number;
     /** After every so many steps; 0 is at the end of each epoch. */
     readonly every: number;
@@ -71,7 +72,7 @@ export async function* train<Row>(options: TrainOptions<Row>): AsyncGenerator<St
     const microBatches: Row[][] = [];
     for (let i = progress.microBatch; i < last; i++) {
       const ids = order.subarray(i * options.batchSize, (i + 1) * options.batchSize);
-      microBatches.push(Array.from(ids, (id) => rows[id]!));
+      microBatches.push(Array.from(ids, (id) => rows.at(id)!));
     }
 
     const learningRate = learningRateAt(progress.step, options.schedule);
@@ -117,7 +118,7 @@ export async function* train<Row>(options: TrainOptions<Row>): AsyncGenerator<St
 
 async function measure<Row>(
   task: Task<Row>,
-  { rows, batchSize }: { rows: readonly Row[]; batchSize: number },
+  { rows, batchSize }: { rows: Rows<Row>; batchSize: number },
   signal?: AbortSignal,
 ) {
   const started = performance.now();
