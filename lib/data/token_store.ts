@@ -3,7 +3,7 @@ import { closeSync, openSync, readSync } from "node:fs";
 import { open, readdir, readFile, rm, stat, utimes } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { FileError, type RowPlace } from "../base/errors.js";
+import { AbortedError, FileError, type RowPlace } from "../base/errors.js";
 import { makeFolder, writeFileAtomic, writeFolderAtomic } from "../base/files.js";
 import { readChosen } from "./chosen.js";
 import type { EncodeCounts, TokenPair, TokenSequence } from "./encode.js";
@@ -27,6 +27,8 @@ export interface StoreOptions {
   readonly numThreads: number;
   /** Where stores are kept. Default: `tokens` in westwind's cache folder. */
   readonly folder?: string;
+  /** Ends the encoding with AbortedError; nothing is kept. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Rows as tokens in a file, of which those in use are in memory. */
@@ -115,6 +117,7 @@ async function write(folder: string, choices: readonly RowChoice[], options: Sto
       });
       await file.appendFile(block.data);
       written += block.flags.length;
+      if (options.signal?.aborted) throw new AbortedError(0, "stopped while rows were encoded; nothing was saved");
     }
     if (written < choices.length) throw new FileError(choices[0]!.source, "changed while it was read");
   } finally {

@@ -56,11 +56,12 @@ export function encodeData<Row extends TokenSequence | TokenPair>(
   recipe: TrainingRecipe,
   data: Data,
   encoding: MethodEncoding,
+  signal?: AbortSignal,
 ): Promise<TokenStore<Row>> {
   const { template, reader } = data;
   const options = { ...encodeOptions(recipe), ...encoding.options };
   const whole = { ...encoding, options, tokenizerFolder: reader.folder, chatTemplate: template.source };
-  return openTokens<Row>(data, { encoding: whole, numThreads: recipe.threads ?? availableParallelism() });
+  return openTokens<Row>(data, { encoding: whole, numThreads: recipe.threads ?? availableParallelism(), signal });
 }
 
 type MethodEncoding = OmitFolder<Encoding>;

@@ -27,7 +27,7 @@ export async function* runSft(
   options: RunOptions = {},
 ): AsyncGenerator<RunEvent, RunSummary> {
   checkSupported(recipe);
-  return yield* carryOut(recipe, stringify(recipe), await prepareSft(recipe), options);
+  return yield* carryOut(recipe, stringify(recipe), await prepareSft(recipe, options.signal), options);
 }
 
 /** Direct preference optimisation as a recipe says, against the model that it starts from. */
@@ -36,22 +36,19 @@ export async function* runDpo(
   options: RunOptions = {},
 ): AsyncGenerator<RunEvent, RunSummary> {
   checkSupported(recipe);
-  return yield* carryOut(recipe, stringify(recipe), await prepareDpo(recipe), options);
+  return yield* carryOut(recipe, stringify(recipe), await prepareDpo(recipe, options.signal), options);
 }
 
-async function prepareSft(recipe: SftRecipe): Promise<Prepared<TokenSequence>> {
+async function prepareSft(recipe: SftRecipe, signal?: AbortSignal): Promise<Prepared<TokenSequence>> {
   const data = await loadData(recipe);
   const isCut = recipe.packing && recipe.packing_strategy !== "bfd";
   const textField = recipe.dataset_text_field;
-  const { train, test } = await encodeData<TokenSequence>(recipe, data, {
-    kind: "sft",
-    textField,
-    options: {
-      ...(isCut && { maxLength: null }),
-      assistantOnlyLoss: recipe.assistant_only_loss,
-      completionOnlyLoss: recipe.completion_only_loss,
-    },
-  });
+  const options = {
+    ...(isCut && { maxLength: null }),
+    assistantOnlyLoss: recipe.assistant_only_loss,
+    completionOnlyLoss: recipe.completion_only_loss,
+  };
+  const { train, test } = await encodeData<TokenSequence>(recipe, data, { kind: "sft", textField, options }, signal);
   const { rows, longest, facts } = arrange(recipe, train);
   const firstPrompts = (await firstRows(data, MOST_SAMPLES)).map((row) => promptOfSft(toSftRow(row, { textField })));
   return {
@@ -105,12 +102,10 @@ function arrange(recipe: SftRecipe, stored: StoredRows<TokenSequence>) {
   return { rows, longest, facts: facts.filter(([, count]) => count > 0) };
 }
 
-async function prepareDpo(recipe: DpoRecipe): Promise<Prepared<ReferencedPair>> {
+async function prepareDpo(recipe: DpoRecipe, signal?: AbortSignal): Promise<Prepared<ReferencedPair>> {
   const data = await loadData(recipe);
-  const { train, test } = await encodeData<TokenPair>(recipe, data, {
-    kind: "dpo",
-    options: { maxPromptLength: recipe.max_prompt_length },
-  });
+  const options = { maxPromptLength: recipe.max_prompt_length };
+  const { train, test } = await encodeData<TokenPair>(recipe, data, { kind: "dpo", options }, signal);
   const firstPrompts = (await firstRows(data, MOST_SAMPLES)).map((row) => toPreferencePair(row).prompt);
   const makeTask = (model: Llama, options: TaskOptions) =>
     new DpoTask(model, { ...options, beta: recipe.beta, labelSmoothing: recipe.label_smoothing });

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { DataError, FileError } from "../../lib/base/errors.js";
+import { AbortedError, DataError, FileError } from "../../lib/base/errors.js";
 import { encodeSft, type TokenPair, type TokenSequence } from "../../lib/data/encode.js";
 import { encodePairs } from "../../lib/data/encode_pairs.js";
 import type { Encoding } from "../../lib/data/encoder.js";
@@ -118,6 +118,15 @@ describe("rows stored as tokens", () => {
       expect((error as Error).message).toBe(`${data}:2501: messages: a number, expected a list of messages`);
       expect(await readdir(stores)).toEqual([]);
     }
+  });
+
+  test("nor by a signal that says stop", async () => {
+    await writeRows(LARGE.count, LARGE);
+    const chosen = await chooseRows({ dataset_name: data });
+    const signal = AbortSignal.abort();
+    const opening = openTokens(chosen, { encoding: dpo, numThreads: 2, folder: stores, signal });
+    await expect(opening).rejects.toThrow(AbortedError);
+    expect(await readdir(stores)).toEqual([]);
   });
 
   test("are refused where none is left", async () => {
