@@ -143,10 +143,10 @@ void pack_row_words(const Heads<const T>& from, float* to) {
   }
 }
 
-// Words along the rows: to[r / 2 * columns + c] = from[r, c] and from[r + 1, c], 0 for a row that does not exist.
+// Words along the rows: to[r / 2 * ld + c] = from[r, c] and from[r + 1, c], 0 for a row that does not exist.
 // Writes up to kLanes words beyond the last.
 template <class T>
-void pack_column_words(const Heads<const T>& from, float* to) {
+void pack_column_words(const Heads<const T>& from, float* to, int64_t ld) {
   for (int64_t r = 0; r < from.rows; r += 2) {
     const T* row = from.first + r * from.stride;
     for (int64_t c = 0; c < from.columns; c += kLanes) {
@@ -155,7 +155,7 @@ void pack_column_words(const Heads<const T>& from, float* to) {
       __builtin_prefetch(row + (kRowsAhead + 1) * from.stride + c);
       const HalfVec first = narrow(load_channels(row + c, n));
       const HalfVec second = r + 1 < from.rows ? narrow(load_channels(row + from.stride + c, n)) : HalfVec{};
-      store(to + r / 2 * from.columns + c, pair_words(first, second));
+      store(to + r / 2 * ld + c, pair_words(first, second));
     }
   }
 }
@@ -177,13 +177,13 @@ void unpack_panel(const float* from, const float* factors, const Heads<T>& to) {
   }
 }
 
-// to[r, c] = from[r * ld + c]
+// to[r, c] = from[r * ld + c] * factor
 template <class T>
-void unpack_rows(const float* from, int64_t ld, const Heads<T>& to) {
+void unpack_rows(const float* from, int64_t ld, float factor, const Heads<T>& to) {
   for (int64_t r = 0; r < to.rows; ++r) {
     for (int64_t c = 0; c < to.columns; c += kLanes) {
       __builtin_prefetch(to.first + (r + kRowsAhead) * to.stride + c, 1);
-      store_channels(to.first + r * to.stride + c, load(from + r * ld + c), to.columns - c);
+      store_channels(to.first + r * to.stride + c, load(from + r * ld + c) * factor, to.columns - c);
     }
   }
 }
@@ -259,16 +259,16 @@ void multiply(const Product& p) {
 // Channels in lanes: this many of them are stored, the last ones of D in half a vector if they fit.
 WW_INLINE int64_t padded_channels(int64_t D) { return round_up(D, kHalfLanes); }
 
-template <By kBy>
+template <class T, By kBy>
 void multiply_channels(Product p, int64_t padded) {
   const auto advance = [&](int64_t lanes) {
     p.b += lanes;
     p.c += lanes;
     padded -= lanes;
   };
-  for (; padded >= 2 * kLanes; advance(2 * kLanes)) multiply<float, kBy, Vec, 2>(p);
-  for (; padded >= kLanes; advance(kLanes)) multiply<float, kBy, Vec, 1>(p);
-  if (padded > 0) multiply<float, kBy, HalfWidthVec, 1>(p);
+  for (; padded >= 2 * kLanes; advance(2 * kLanes)) multiply<T, kBy, Vec, 2>(p);
+  for (; padded >= kLanes; advance(kLanes)) multiply<T, kBy, Vec, 1>(p);
+  if (padded > 0) multiply<T, kBy, HalfWidthVec, 1>(p);
 }
 
 }  // namespace ww::cpu::WW_ISA

@@ -5,8 +5,11 @@ namespace ww::cpu::WW_ISA {
 
 namespace {
 
-constexpr int64_t kQueryBlock = 64;
-constexpr int64_t kMaxPanels = kQueryBlock / kPanel;
+// Queries packed at once: as many words of them, whatever a word holds.
+template <class W>
+constexpr int64_t kQueryBlock = 64 * kPerWord<W>;
+template <class W>
+constexpr int64_t kMaxPanels = kQueryBlock<W> / kPanel;
 constexpr int64_t kMaxChunks = 8;  // of a span: bounds the partial dq to 4.5 times their sum
 
 // Keys of one span. A task is a chunk of one key/value head: it owns dk and dv, and its share of dq, which is dq itself
@@ -17,12 +20,20 @@ struct KeyChunk {
   int64_t first_row, num_chunks;  // in the partial dq; of the span
 };
 
+// Scores stand where p will be, unless that is narrower.
+template <class W>
+constexpr int64_t kScoresLd = kPerWord<W> == 1 ? kQueryBlock<W> : kPanel;
+
+template <class W>
 struct Scratch {
-  float *keys, *values;          // [chunk, D]
+  float *keys, *values;          // words of [chunk, D], along D
+  float* key_columns;            // the same keys, words along the keys
   float *dkeys, *dvalues;        // [chunk, padded]
-  float *q_rows, *dy_rows;       // [kQueryBlock, padded]
-  float *q, *dy, *dq;            // [kMaxPanels, D, kPanel]
-  float *p, *ds;                 // [kKeyBlock, kQueryBlock]
+  float *q_rows, *dy_rows;       // words of [kQueryBlock, padded], along the queries
+  float *q, *dy;                 // words of [kMaxPanels, D, kPanel], along D
+  float* dq;                     // [kMaxPanels, D, kPanel]
+  W *p, *ds;                     // [kKeyBlock, kQueryBlock]
+  float *scores, *dp;            // [kKeyBlock, kScoresLd]
   float *lse, *delta, *factors;  // [kQueryBlock], lse in units of ln 2
   PanelQueries* panels;          // [kMaxPanels]
   int64_t bytes;
@@ -30,21 +41,30 @@ struct Scratch {
   Scratch(void* memory, int64_t chunk, int64_t D) {
     const int64_t padded = padded_channels(D);
     Pieces pieces(memory);
-    keys = pieces.take<float>(chunk * D + kLanes);
-    values = pieces.take<float>(chunk * D + kLanes);
+    keys = pieces.take<float>(chunk * D / kPerWord<W> + kLanes);
+    values = pieces.take<float>(chunk * D / kPerWord<W> + kLanes);
     dkeys = pieces.take<float>(chunk * padded + kLanes);
     dvalues = pieces.take<float>(chunk * padded + kLanes);
-    q_rows = pieces.take<float>(kQueryBlock * padded + kLanes);
-    dy_rows = pieces.take<float>(kQueryBlock * padded + kLanes);
-    q = pieces.take<float>(kMaxPanels * D * kPanel);
-    dy = pieces.take<float>(kMaxPanels * D * kPanel);
-    dq = pieces.take<float>(kMaxPanels * D * kPanel);
-    p = pieces.take<float>(kKeyBlock * kQueryBlock);
-    ds = pieces.take<float>(kKeyBlock * kQueryBlock);
-    lse = pieces.take<float>(kQueryBlock);
-    delta = pieces.take<float>(kQueryBlock);
-    factors = pieces.take<float>(kQueryBlock);
-    panels = pieces.take<PanelQueries>(kMaxPanels);
+    q_rows = pieces.take<float>(kQueryBlock<W> / kPerWord<W> * padded + kLanes);
+    dy_rows = pieces.take<float>(kQueryBlock<W> / kPerWord<W> * padded + kLanes);
+    q = pieces.take<float>(kMaxPanels<W> * D / kPerWord<W> * kPanel);
+    dy = pieces.take<float>(kMaxPanels<W> * D / kPerWord<W> * kPanel);
+    dq = pieces.take<float>(kMaxPanels<W> * D * kPanel);
+    p = pieces.take<W>(kKeyBlock * kQueryBlock<W>);
+    ds = pieces.take<W>(kKeyBlock * kQueryBlock<W>);
+    if constexpr (kPerWord<W> == 1) {
+      key_columns = keys;
+      scores = p;
+      dp = ds;
+    } else {
+      key_columns = pieces.take<float>(chunk / kPerWord<W> * D + kLanes);
+      scores = pieces.take<float>(kKeyBlock * kScoresLd<W>);
+      dp = pieces.take<float>(kKeyBlock * kScoresLd<W>);
+    }
+    lse = pieces.take<float>(kQueryBlock<W>);
+    delta = pieces.take<float>(kQueryBlock<W>);
+    factors = pieces.take<float>(kQueryBlock<W>);
+    panels = pieces.take<PanelQueries>(kMaxPanels<W>);
     bytes = pieces.bytes();
   }
 };
@@ -53,16 +73,27 @@ void set_zero(float* to, int64_t count) {
   for (int64_t i = 0; i < count; i += kLanes) store_first(to + i, zero(), min(kLanes, count - i));
 }
 
-// For one vector of queries, in place of score and dp: p = 2^(score - lse), ds = p * (dp - delta).
-void softmax_gradient(float* p, float* ds, Vec lse, Vec delta, int64_t keys) {
-  for (int64_t k = 0; k < keys; ++k) {
-    const Vec probability = exp2(load(p + k * kQueryBlock) - lse);
-    store(p + k * kQueryBlock, probability);
-    store(ds + k * kQueryBlock, probability * (load(ds + k * kQueryBlock) - delta));
+// For one vector of queries: p = 2^(score * scale - lse), ds = p * (dp - delta). dp becomes words of ds along the keys.
+template <class W>
+void softmax_gradient(const float* scores, float scale, float* dp, W* p, W* ds, Vec lse, Vec delta, int64_t keys) {
+  const auto gradient = [&](int64_t k) {
+    const Vec probability = exp2(load(scores + k * kScoresLd<W>) * scale - lse);
+    const Vec result = probability * (load(dp + k * kScoresLd<W>) - delta);
+    store(p + k * kQueryBlock<W>, probability);
+    store(ds + k * kQueryBlock<W>, result);
+    return result;
+  };
+  for (int64_t k = 0; k < keys; k += kPerWord<W>) {
+    const Vec first = gradient(k);
+    if constexpr (kPerWord<W> == 2) {
+      const Vec second = k + 1 < keys ? gradient(k + 1) : zero();
+      store(dp + k / 2 * kScoresLd<W>, pair_words(narrow(first), narrow(second)));
+    }
   }
 }
 
-template <class T>
+// Numbers are T in memory, and multiplied in words of W. Where these are pairs, q is not scaled: scores and dk are.
+template <class T, class W>
 class Backward {
  public:
   Backward(const FlashAttentionBackward& args, const AttentionMask& mask, float* partial_dq)
@@ -76,19 +107,18 @@ class Backward {
         K_((M_ - H_) / 2),
         padded_(padded_channels(D_)) {}
 
-  void run(const KeyChunk& chunk, int64_t g, const Scratch& scratch) const {
+  void run(const KeyChunk& chunk, int64_t g, const Scratch<W>& scratch) const {
     const int64_t keys = chunk.end - chunk.begin;
-    pack_rows(heads(a_.qkv, chunk.begin, keys, H_ + g), 1.0f, scratch.keys, D_);
-    pack_rows(heads(a_.qkv, chunk.begin, keys, H_ + K_ + g), 1.0f, scratch.values, D_);
+    pack_keys(heads(a_.qkv, chunk.begin, keys, H_ + g), heads(a_.qkv, chunk.begin, keys, H_ + K_ + g), scratch);
     set_zero(scratch.dkeys, keys * padded_);
     set_zero(scratch.dvalues, keys * padded_);
     for (int64_t h = g * (H_ / K_); h < (g + 1) * (H_ / K_); ++h) {
-      for (int64_t q = chunk.begin; q < chunk.span->end; q += kQueryBlock) {
-        add_queries(chunk, h, q, min(q + kQueryBlock, chunk.span->end), scratch);
+      for (int64_t q = chunk.begin; q < chunk.span->end; q += kQueryBlock<W>) {
+        add_queries(chunk, h, q, min(q + kQueryBlock<W>, chunk.span->end), scratch);
       }
     }
-    unpack_rows(scratch.dkeys, padded_, gradient_heads(chunk.begin, keys, H_ + g));
-    unpack_rows(scratch.dvalues, padded_, gradient_heads(chunk.begin, keys, H_ + K_ + g));
+    unpack_rows(scratch.dkeys, padded_, kScaleQ ? 1.0f : a_.scale, gradient_heads(chunk.begin, keys, H_ + g));
+    unpack_rows(scratch.dvalues, padded_, 1.0f, gradient_heads(chunk.begin, keys, H_ + K_ + g));
   }
 
   // dq of queries whose span is several chunks, beginning with this one.
@@ -106,6 +136,8 @@ class Backward {
   }
 
  private:
+  static constexpr bool kScaleQ = kPerWord<W> == 1;
+
   Heads<const T> heads(const Tensor& x, int64_t token, int64_t count, int64_t head) const {
     const T* data = x.as<const T>();
     const int64_t stride = x.dims[1] * D_;
@@ -115,18 +147,31 @@ class Backward {
     return {a_.dqkv.template as<T>() + (token * M_ + head) * D_, M_ * D_, count, D_, nullptr};
   }
 
-  void add_queries(const KeyChunk& chunk, int64_t h, int64_t begin, int64_t end, const Scratch& s) const {
+  void pack_keys(const Heads<const T>& keys, const Heads<const T>& values, const Scratch<W>& s) const {
+    if constexpr (kPerWord<W> == 1) {
+      pack_rows(keys, 1.0f, s.keys, D_);
+      pack_rows(values, 1.0f, s.values, D_);
+    } else {
+      pack_row_words(keys, s.keys);
+      pack_row_words(values, s.values);
+      pack_column_words(keys, s.key_columns, D_);
+    }
+  }
+
+  void add_queries(const KeyChunk& chunk, int64_t h, int64_t begin, int64_t end, const Scratch<W>& s) const {
     const int64_t num_panels = ceil_div(end - begin, kPanel);
     for (int64_t i = 0; i < num_panels; ++i) s.panels[i] = panel_queries(mask_, begin + i * kPanel, end);
     set_zero(s.dq, num_panels * D_ * kPanel);
     bool packed = false;
     for (int64_t key = chunk.begin; key < min(chunk.end, end); key += kKeyBlock) {
       const KeyBlock& block = mask_.blocks[chunk.span->first_block + (key - chunk.span->begin) / kKeyBlock];
-      VisibleKeys visible[kMaxPanels];
+      VisibleKeys visible[kMaxPanels<W>];
       bool any = false;
       for (int64_t i = 0; i < num_panels; ++i) {
         visible[i] = visible_keys(mask_, s.panels[i], key, min(key + kKeyBlock, chunk.end), block);
-        any |= !visible[i].none();
+        if (visible[i].none()) continue;
+        if constexpr (kPerWord<W> == 2) visible[i] = from_even(visible[i], key);
+        any = true;
       }
       if (!any) continue;
       if (!packed) pack_queries(h, begin, end, s);
@@ -136,28 +181,50 @@ class Backward {
     for (int64_t i = 0; i < num_panels; ++i) store_dq(chunk, h, s.panels[i], s.dq + i * D_ * kPanel, s);
   }
 
-  void pack_queries(int64_t h, int64_t begin, int64_t end, const Scratch& s) const {
-    pack_rows(heads(a_.qkv, begin, end - begin, h), a_.scale, s.q_rows, padded_);
-    pack_rows(heads(a_.dy, begin, end - begin, h), 1.0f, s.dy_rows, padded_);
-    const float* lse = a_.lse.as<float>() + h * T_;
-    for (int64_t q = begin; q < end; q += kPanel) {
-      const int64_t count = min(kPanel, end - q), lane = q - begin;
-      float *dy = s.dy + lane * D_, *y = s.dq + lane * D_;  // where dq of this panel will be
-      pack_panel(heads(a_.qkv, q, count, h), a_.scale * kLog2E, s.q + lane * D_);
-      pack_panel(heads(a_.dy, q, count, h), 1.0f, dy);
-      pack_panel(heads(a_.y, q, count, h), 1.0f, y);
-      for (int64_t i = 0; i < count; i += kLanes) {
-        Vec delta = zero();
-        for (int64_t d = 0; d < D_; ++d) delta += load(dy + d * kPanel + i) * load(y + d * kPanel + i);
-        store(s.delta + lane + i, delta);
-        store(s.lse + lane + i, load(lse + q + i, min(kLanes, count - i)) * kLog2E);
-      }
-      set_zero(y, D_ * kPanel);
+  void pack_queries(int64_t h, int64_t begin, int64_t end, const Scratch<W>& s) const {
+    const int64_t count = end - begin;
+    pack_query_rows(heads(a_.qkv, begin, count, h), a_.scale, s.q_rows);
+    pack_query_rows(heads(a_.dy, begin, count, h), 1.0f, s.dy_rows);
+    for (int64_t i = 0; i < count; i += kPanel) begin_panel(h, begin + i, min(kPanel, count - i), i, s);
+  }
+
+  void pack_query_rows(const Heads<const T>& from, float scale, float* to) const {
+    if constexpr (kScaleQ) {
+      pack_rows(from, scale, to, padded_);
+    } else {
+      pack_column_words(from, to, padded_);
     }
   }
 
+  void pack_query_panel(const Heads<const T>& from, float scale, float* to) const {
+    if constexpr (kScaleQ) {
+      pack_panel(from, scale, to);
+    } else {
+      pack_panel_words(from, to);
+    }
+  }
+
+  // Queries from `lane` of the block on, whose first is q.
+  void begin_panel(int64_t h, int64_t q, int64_t count, int64_t lane, const Scratch<W>& s) const {
+    const int64_t words = D_ / kPerWord<W>;
+    float *dy = s.dy + lane * words, *y = s.dq + lane * D_;  // where dq of this panel will be
+    pack_query_panel(heads(a_.qkv, q, count, h), a_.scale * kLog2E, s.q + lane * words);
+    pack_query_panel(heads(a_.dy, q, count, h), 1.0f, dy);
+    pack_query_panel(heads(a_.y, q, count, h), 1.0f, y);
+    const float* lse = a_.lse.as<float>() + h * T_ + q;
+    for (int64_t i = 0; i < count; i += kLanes) {
+      Vec delta = zero();
+      for (int64_t d = 0; d < words; ++d) {
+        multiply_add<W>(delta, load(dy + d * kPanel + i), load(y + d * kPanel + i));
+      }
+      store(s.delta + lane + i, delta);
+      store(s.lse + lane + i, load(lse + i, min(kLanes, count - i)) * kLog2E);
+    }
+    set_zero(y, words * kPanel);
+  }
+
   void add_tile(const KeyChunk& chunk, const VisibleKeys* visible, int64_t num_panels, int64_t key,
-                const Scratch& s) const {
+                const Scratch<W>& s) const {
     for (int64_t i = 0; i < num_panels; ++i) {
       if (!visible[i].none()) add_panel(chunk, visible[i], i, key, s);
     }
@@ -174,34 +241,49 @@ class Backward {
     }
   }
 
-  void add_panel(const KeyChunk& chunk, const VisibleKeys& visible, int64_t i, int64_t key, const Scratch& s) const {
+  void add_panel(const KeyChunk& chunk, const VisibleKeys& visible, int64_t i, int64_t key, const Scratch<W>& s) const {
     const PanelQueries& queries = s.panels[i];
-    const int64_t tile = (visible.first - key) * kQueryBlock + i * kPanel, panel = i * D_ * kPanel;
-    const int64_t row = (visible.first - chunk.begin) * D_;
-    float *p = s.p + tile, *ds = s.ds + tile;
-    dot_keys<float>(visible, queries.count, s.keys + row, D_, s.q + panel, p, kQueryBlock);
-    dot_keys<float>(visible, queries.count, s.values + row, D_, s.dy + panel, ds, kQueryBlock);
-    if (visible.masked < visible.last) hide_scores(mask_, queries, visible, p, kQueryBlock);
+    const int64_t tile = (visible.first - key) * kQueryBlock<W> + i * kPanel, words = D_ / kPerWord<W>;
+    const int64_t row = (visible.first - chunk.begin) * words, panel = i * words * kPanel;
+    constexpr int64_t ld = kScoresLd<W>;
+    float *scores = s.scores, *dp = s.dp;
+    if constexpr (kPerWord<W> == 1) scores += tile, dp += tile;
+    dot_keys<W>(visible, queries.count, s.keys + row, D_, s.q + panel, scores, ld);
+    dot_keys<W>(visible, queries.count, s.values + row, D_, s.dy + panel, dp, ld);
+    if (visible.masked < visible.last) hide_scores(mask_, queries, visible, scores, ld);
     for (int64_t lane = 0; lane < queries.count; lane += kLanes) {
       const Vec lse = load(s.lse + i * kPanel + lane), delta = load(s.delta + i * kPanel + lane);
-      softmax_gradient(p + lane, ds + lane, lse, delta, (lane == 0 ? visible.both : visible.last) - visible.first);
+      const int64_t keys = (lane == 0 ? visible.both : visible.last) - visible.first;
+      softmax_gradient(scores + lane, kScaleQ ? 1.0f : a_.scale * kLog2E, dp + lane, s.p + tile + lane,
+                       s.ds + tile + lane, lse, delta, keys);
     }
-    sum_keys<float>(visible, queries.count, s.keys + row, D_, ds, kQueryBlock, s.dq + panel);
+    sum_keys<W>(visible, queries.count, s.key_columns + row, D_, dp, ld, s.dq + i * D_ * kPanel);
   }
 
   // dv += p dy and dk += ds q for keys [first, last) and some queries, from `lane` of the block on.
   void sum_queries(const KeyChunk& chunk, int64_t first, int64_t last, int64_t key, int64_t lane, int64_t queries,
-                   const Scratch& s) const {
-    const int64_t count = last - first, from = (first - key) * kQueryBlock + lane;
-    const int64_t rows = lane * padded_, to = (first - chunk.begin) * padded_;
-    if (count <= 0) return;
-    multiply_channels<By::rows>(
-        {count, queries, s.p + from, kQueryBlock, s.dy_rows + rows, padded_, s.dvalues + to, padded_, true}, padded_);
-    multiply_channels<By::rows>(
-        {count, queries, s.ds + from, kQueryBlock, s.q_rows + rows, padded_, s.dkeys + to, padded_, true}, padded_);
+                   const Scratch<W>& s) const {
+    if (last <= first) return;
+    const int64_t from = (first - key) * kQueryBlock<W> + lane;
+    const int64_t rows = lane / kPerWord<W> * padded_, to = (first - chunk.begin) * padded_;
+    const auto add = [&](const W* weights, const float* numbers, float* sums) {
+      const Product product{last - first,
+                            ceil_div(queries, kPerWord<W>),
+                            reinterpret_cast<const float*>(weights + from),
+                            kQueryBlock<W> / kPerWord<W>,
+                            numbers + rows,
+                            padded_,
+                            sums + to,
+                            padded_,
+                            true};
+      multiply_channels<W, By::rows>(product, padded_);
+    };
+    add(s.p, s.dy_rows, s.dvalues);
+    add(s.ds, s.q_rows, s.dkeys);
   }
 
-  void store_dq(const KeyChunk& chunk, int64_t h, const PanelQueries& panel, const float* dq, const Scratch& s) const {
+  void store_dq(const KeyChunk& chunk, int64_t h, const PanelQueries& panel, const float* dq,
+                const Scratch<W>& s) const {
     for (int64_t i = 0; i < kPanel; i += kLanes) store(s.factors + i, splat(a_.scale));
     if (chunk.num_chunks == 1) return unpack_panel(dq, s.factors, gradient_heads(panel.first, panel.count, h));
     float* to = partial_dq_ + ((chunk.first_row + panel.first - chunk.begin) * H_ + h) * D_;
@@ -264,23 +346,29 @@ void compute(const FlashAttentionBackward& a, Workers& workers) {
     }
   }
 
-  const int64_t scratch_bytes = Scratch(nullptr, largest_chunk, D).bytes;
-  for (int thread = 0; thread < workers.threads(); ++thread) workers.scratch(thread, scratch_bytes);
-  dispatch_float(a.qkv.dtype, [&]<class E>() {
-    const Backward<E> backward(a, mask, shared.partial_dq);
+  const auto run = [&]<class E, class W>() {
+    const int64_t scratch_bytes = Scratch<W>(nullptr, largest_chunk, D).bytes;
+    for (int thread = 0; thread < workers.threads(); ++thread) workers.scratch(thread, scratch_bytes);
+    const Backward<E, W> backward(a, mask, shared.partial_dq);
     workers.parallel_for(num_chunks * K, [&](int64_t task, int thread) {
-      const Scratch scratch(workers.scratch(thread, scratch_bytes), largest_chunk, D);
+      const Scratch<W> scratch(workers.scratch(thread, scratch_bytes), largest_chunk, D);
       backward.run(shared.chunks[task / K], task % K, scratch);
     });
     for (int64_t c = 0; c < num_chunks; c += shared.chunks[c].num_chunks) {
       const KeyChunk* first = shared.chunks + c;
       if (first->num_chunks == 1) continue;
       const int64_t begin = first->span->begin, end = first->span->end;
-      workers.parallel_for(ceil_div(end - begin, kQueryBlock), [&](int64_t task, int) {
-        const int64_t q = begin + task * kQueryBlock;
-        backward.sum_partial_dq(first, q, min(q + kQueryBlock, end));
+      workers.parallel_for(ceil_div(end - begin, kQueryBlock<W>), [&](int64_t task, int) {
+        const int64_t q = begin + task * kQueryBlock<W>;
+        backward.sum_partial_dq(first, q, min(q + kQueryBlock<W>, end));
       });
     }
+  };
+  dispatch_float(a.qkv.dtype, [&]<class E>() {
+    if constexpr (kPerWord<E> == 2) {
+      if (D % 2 == 0) return run.template operator()<E, E>();
+    }
+    run.template operator()<E, float>();  // no whole words
   });
 }
 

@@ -155,7 +155,7 @@ class Forward {
       pack_rows(values, 1.0f, scratch.values, D_);
     } else {
       pack_row_words(keys, scratch.keys);
-      pack_column_words(values, scratch.values);
+      pack_column_words(values, scratch.values, D_);
     }
     for (int64_t i = 0; i < num_panels; ++i) {
       if (visible[i].none()) continue;

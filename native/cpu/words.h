@@ -14,15 +14,31 @@ template <>
 constexpr int kPerWord<bfloat16> = 2;
 #endif
 
-// sum += *a * b, of words.
+// sum += a * b, of words.
+template <class T, class V>
+WW_INLINE void multiply_add(V& sum, V a, V b) {
+#if defined(__AVX512BF16__)
+  if constexpr (kPerWord<T> == 2) {
+    if constexpr (sizeof(V) == 64) {
+      sum = (V)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
+    } else {
+      sum = (V)_mm256_dpbf16_ps((__m256)sum, (__m256bh)a, (__m256bh)b);
+    }
+    return;
+  }
+#endif
+  sum += a * b;
+}
+
+// The same with one word for all lanes.
 template <class T, class V>
 WW_INLINE void multiply_add(V& sum, const float* a, V b) {
 #if defined(__AVX512BF16__)
   if constexpr (kPerWord<T> == 2) {
     int32_t pair;
     __builtin_memcpy(&pair, a, sizeof pair);
-    sum = (Vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)_mm512_set1_epi32(pair), (__m512bh)b);
-    return;
+    typedef int32_t Pairs __attribute__((vector_size(sizeof(V))));
+    return multiply_add<T>(sum, (V)(Pairs{} + pair), b);
   }
 #endif
   sum += *a * b;
