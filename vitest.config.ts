@@ -5,6 +5,6 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     pool: "forks", // a crash of the addon ends one file, not the run
     testTimeout: 60_000,
-    env: { XDG_CACHE_HOME: process.env.XDG_CACHE_HOME ?? `${import.meta.dirname}/build/test-cache` },
+    globalSetup: "./test/own_cache.ts",
   },
 });

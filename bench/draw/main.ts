@@ -36,6 +36,12 @@ interface OperationRow extends Row {
   readonly seconds: number;
   readonly ratios: readonly number[];
 }
+interface DataRow extends Row {
+  readonly rows: number;
+  readonly bytes: number;
+  readonly first: { readonly seconds: number; readonly peak_bytes: number };
+  readonly again: { readonly seconds: number; readonly peak_bytes: number };
+}
 interface ScalingRow extends Row {
   readonly axis: string;
   readonly label: string;
@@ -118,6 +124,18 @@ put(
     operations.map((row) => [
       ...[`${row.op}, ${sizes(row)}`, String(row.dtype ?? "f32")],
       ...[digits(1000 * row.peer_seconds), digits(1000 * row.seconds), spread(row.ratios)],
+    ]),
+  ),
+);
+
+const data = latest<DataRow>("data", ({ rows }) => `${rows}`).toSorted((a, b) => a.rows - b.rows);
+put(
+  "data",
+  markdownTable(
+    ["pairs", "MB", "s, first", "s, again", "peak MB, first", "peak MB, again"],
+    data.map(({ rows, bytes, first, again }) => [
+      ...[rows, (bytes / 1e6).toFixed(0), first.seconds.toFixed(1), again.seconds.toFixed(2)],
+      ...[first, again].map(({ peak_bytes }) => (peak_bytes / 1e6).toFixed(0)),
     ]),
   ),
 );

@@ -1,15 +1,15 @@
 import type { RowPlace } from "../base/errors.js";
-import { resolveChatTemplate } from "../text/chat_template.js";
+import { ChatTemplate } from "../text/chat_template.js";
 import { Tokenizer } from "../text/tokenizer.js";
 import { encodeSequence, nothingToLearn, type SftEncodeOptions } from "./encode.js";
 import { encodePair, noRoomForAnswers, type PairEncodeOptions } from "./encode_pairs.js";
 import { keepColumns } from "./mix.js";
 import { toPreferencePair, toSftRow } from "./row.js";
-import { parseRow } from "./source.js";
+import { parseRow, type SourceRow } from "./source.js";
 
 type Plain<Options> = Omit<Options, "tokenizer" | "template">;
 
-/** What is to be made of rows, in words that another thread understands. */
+/** What is to be made of rows, in words that another thread understands; `chatTemplate` is Jinja source. */
 export type Encoding = { readonly tokenizerFolder: string; readonly chatTemplate: string } & (
   | { readonly kind: "sft"; readonly textField: string; readonly options: Plain<SftEncodeOptions> }
   | { readonly kind: "dpo"; readonly options: Plain<PairEncodeOptions> }
@@ -43,10 +43,18 @@ export function bytesOfRow(kind: Encoding["kind"], [a, b, c]: readonly [number, 
 
 /** Turns blocks of rows into tokens, by `encodeSft` or `encodePairs`. */
 export class Encoder {
-  private constructor(
-    private readonly encoding: Encoding,
-    private readonly tokenizer: Tokenizer,
-  ) {}
+  private readonly encodeRow: (row: SourceRow) => EncodedRow;
+
+  private constructor(encoding: Encoding, tokenizer: Tokenizer) {
+    const tools = { tokenizer, template: new ChatTemplate(encoding.chatTemplate, tokenizer) };
+    if (encoding.kind === "sft") {
+      const options = { ...encoding.options, ...tools };
+      this.encodeRow = (row) => sequenceRow(encodeSequence(toSftRow(row, encoding), options));
+    } else {
+      const options = { ...encoding.options, ...tools };
+      this.encodeRow = (row) => pairRow(encodePair(toPreferencePair(row), options));
+    }
+  }
 
   static async load(encoding: Encoding): Promise<Encoder> {
     return new Encoder(encoding, await Tokenizer.load(encoding.tokenizerFolder));
@@ -54,7 +62,6 @@ export class Encoder {
 
   /** Throws DataError for the first row that cannot be read or is refused. */
   encode(block: RowBlock): EncodedBlock {
-    const encodeRow = this.encoderOfRows();
     const lengths = new Int32Array(NUM_LENGTHS * block.rows.length);
     const flags = new Uint8Array(block.rows.length);
     const parts: Uint8Array[] = [];
@@ -62,45 +69,37 @@ export class Encoder {
     block.rows.forEach(({ source, index, end, columns }, i) => {
       const row = keepColumns(parseRow({ source, index, bytes: block.bytes.subarray(begin, end) }), columns);
       begin = end;
-      const encoded = encodeRow(row);
+      const encoded = this.encodeRow(row);
       lengths.set(encoded.lengths, NUM_LENGTHS * i);
       flags[i] = encoded.flags;
       parts.push(...encoded.parts);
     });
     return { data: Uint8Array.from(Buffer.concat(parts)), lengths, flags };
   }
-
-  private encoderOfRows(): (row: ReturnType<typeof parseRow>) => {
-    readonly lengths: readonly number[];
-    readonly flags: number;
-    readonly parts: readonly Uint8Array[];
-  } {
-    const { encoding, tokenizer } = this;
-    const tools = { tokenizer, template: resolveChatTemplate(encoding.chatTemplate, tokenizer) };
-    const flagsOf = (kept: unknown, facts: { readonly isTruncated: boolean; readonly straddles: boolean }): number =>
-      kept === undefined
-        ? 0
-        : FLAGS.kept + (facts.isTruncated ? FLAGS.truncated : 0) + (facts.straddles ? FLAGS.straddles : 0);
-    if (encoding.kind === "sft") {
-      const options = { ...encoding.options, ...tools };
-      return (row) => {
-        const { sequence, ...facts } = encodeSequence(toSftRow(row, encoding), options);
-        if (sequence === undefined) return { lengths: [], flags: 0, parts: [] };
-        const { ids, trainable } = sequence;
-        const padding = new Uint8Array(-ids.length & 3);
-        return { lengths: [ids.length], flags: flagsOf(sequence, facts), parts: [bytesOf(ids), trainable, padding] };
-      };
-    }
-    const options = { ...encoding.options, ...tools };
-    return (row) => {
-      const { pair, promptLength, ...facts } = encodePair(toPreferencePair(row), options);
-      if (pair === undefined) return { lengths: [promptLength], flags: 0, parts: [] };
-      const parts = [pair.prompt, pair.chosen, pair.rejected];
-      const lengths = parts.map(({ length }) => length);
-      return { lengths, flags: flagsOf(pair, facts), parts: parts.map(bytesOf) };
-    };
-  }
 }
+
+interface EncodedRow {
+  readonly lengths: readonly number[];
+  readonly flags: number;
+  readonly parts: readonly Uint8Array[];
+}
+
+function sequenceRow({ sequence, ...facts }: ReturnType<typeof encodeSequence>): EncodedRow {
+  if (sequence === undefined) return { lengths: [], flags: 0, parts: [] };
+  const { ids, trainable } = sequence;
+  const padding = new Uint8Array(-ids.length & 3);
+  return { lengths: [ids.length], flags: flagsOf(facts), parts: [bytesOf(ids), trainable, padding] };
+}
+
+function pairRow({ pair, promptLength, ...facts }: ReturnType<typeof encodePair>): EncodedRow {
+  if (pair === undefined) return { lengths: [promptLength], flags: 0, parts: [] };
+  const parts = [pair.prompt, pair.chosen, pair.rejected];
+  return { lengths: parts.map(({ length }) => length), flags: flagsOf(facts), parts: parts.map(bytesOf) };
+}
+
+/** Of a row that is kept. */
+const flagsOf = (facts: { readonly isTruncated: boolean; readonly straddles: boolean }): number =>
+  FLAGS.kept | (facts.isTruncated ? FLAGS.truncated : 0) | (facts.straddles ? FLAGS.straddles : 0);
 
 /** Why no row was left, of rows that were all dropped. */
 export function nothingKept(encoding: Encoding, first: RowPlace, longestPrompt: number): Error {

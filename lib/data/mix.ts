@@ -68,10 +68,15 @@ const STREAMS = { train: 0x717, test: 0x718, mixture: 0x719, holdOut: 0x71a, par
 /** Reads the rows to train and to evaluate on. Throws ConfigError, FileError or DataError. */
 export async function loadDataset(options: DatasetOptions): Promise<LoadedDataset> {
   const { train, test } = await chooseRows(options);
-  const rows: SourceRow[] = new Array(train.length + test.length);
-  const choices = [...train, ...test];
-  for await (const { at, row } of readChosen(choices)) rows[at] = keepColumns(parseRow(row), choices[at]!.columns);
+  const rows = await loadChosen([...train, ...test]);
   return { train: rows.slice(0, train.length), test: rows.slice(train.length) };
+}
+
+/** The rows of these choices, in their order. Throws DataError for one that cannot be read. */
+export async function loadChosen(choices: readonly RowChoice[]): Promise<SourceRow[]> {
+  const rows: SourceRow[] = new Array(choices.length);
+  for await (const { at, row } of readChosen(choices)) rows[at] = keepColumns(parseRow(row), choices[at]!.columns);
+  return rows;
 }
 
 /** Chooses the rows to train and to evaluate on, without reading what is in them. Throws ConfigError or FileError. */

@@ -33,5 +33,8 @@ export function joinRows<Row>(first: Rows<Row>, second: Rows<Row>): Rows<Row> {
 
 /** Rows `first` to before `last`. */
 export function rangeOf<Row>(rows: Rows<Row>, first: number, last = rows.length): Rows<Row> {
-  return { length: last - first, at: (index) => (index < last - first ? rows.at(first + index) : undefined) };
+  return {
+    length: last - first,
+    at: (index) => (index >= 0 && index < last - first ? rows.at(first + index) : undefined),
+  };
 }

@@ -55,10 +55,17 @@ export async function openTokens<Row extends TokenSequence | TokenPair>(
   const choices = [...chosen.train, ...chosen.test];
   const parent = options.folder ?? defaultFolder();
   const path = join(parent, await keyOf(chosen, options.encoding));
-  if (!(await stat(join(path, "index.bin")).catch(() => undefined))) {
+  const isThere = () =>
+    stat(path).then(
+      () => true,
+      () => false,
+    );
+  if (!(await isThere())) {
     await makeFolder(parent);
     await removeUnused(parent);
-    await writeFolderAtomic(path, (folder) => write(folder, choices, options), { replace: true });
+    await writeFolderAtomic(path, (folder) => write(folder, choices, options)).catch(async (error) => {
+      if (!(await isThere())) throw error; // else another process was faster, and wrote the same
+    });
   }
   const now = new Date();
   await utimes(path, now, now).catch(() => undefined);
@@ -117,7 +124,7 @@ async function write(folder: string, choices: readonly RowChoice[], options: Sto
       });
       await file.appendFile(block.data);
       written += block.flags.length;
-      if (options.signal?.aborted) throw new AbortedError(0, "stopped while rows were encoded; nothing was saved");
+      if (options.signal?.aborted) throw new AbortedError(0, "stopped before the first step; nothing was saved");
     }
     if (written < choices.length) throw new FileError(choices[0]!.source, "changed while it was read");
   } finally {
@@ -174,11 +181,13 @@ async function read<Row extends TokenSequence | TokenPair>(
   choices: readonly RowChoice[],
 ): Promise<TokenStore<Row>> {
   const count = choices.length;
-  const bytes = await readFile(join(path, "index.bin"));
+  const bytes = await readFile(join(path, "index.bin")).catch((cause) => {
+    throw new FileError(path, `${cause.message}; delete the folder to have the rows encoded again`, { cause });
+  });
   const expected = count * (8 + 4 * NUM_LENGTHS + 1);
   if (bytes.length !== expected) {
     const found = `index.bin has ${bytes.length} bytes, expected ${expected} of ${count} rows`;
-    throw new FileError(path, `${found}; delete the folder to have them encoded again`);
+    throw new FileError(path, `${found}; delete the folder to have the rows encoded again`);
   }
   const { buffer } = Uint8Array.from(bytes);
   const offsets = new Float64Array(buffer, 0, count);
@@ -223,14 +232,16 @@ async function read<Row extends TokenSequence | TokenPair>(
 
 /** Bytes of a file that is opened for them alone, so that nobody has to close it. */
 function readBytes(path: string, offset: number, length: number): Uint8Array<ArrayBuffer> {
-  const file = openSync(path, "r");
+  const bytes = new Uint8Array(length);
+  let what: string;
   try {
-    const bytes = new Uint8Array(length);
+    const file = openSync(path, "r");
     const found = readSync(file, bytes, 0, length, offset);
-    if (found === length) return bytes;
-    const what = `ends ${length - found} bytes early, at ${offset + found}`;
-    throw new FileError(path, `${what}; delete its folder to have the rows encoded again`);
-  } finally {
     closeSync(file);
+    if (found === length) return bytes;
+    what = `ends ${length - found} bytes early, at ${offset + found}`;
+  } catch (error) {
+    what = (error as Error).message;
   }
+  throw new FileError(path, `${what}; delete its folder to have the rows encoded again`);
 }

@@ -2,18 +2,17 @@ import { createHash } from "node:crypto";
 import { availableParallelism } from "node:os";
 
 import { ConfigError } from "../base/errors.js";
-import { readChosen } from "../data/chosen.js";
 import type { EncodeCounts, EncodeOptions, TokenPair, TokenSequence } from "../data/encode.js";
 import type { Encoding } from "../data/encoder.js";
-import { type ChosenRows, chooseRows, keepColumns } from "../data/mix.js";
+import { type ChosenRows, chooseRows, loadChosen } from "../data/mix.js";
 import { eachRow, type Rows } from "../data/rows.js";
-import { parseRow, type SourceRow } from "../data/source.js";
-import { openTokens, type TokenStore } from "../data/token_store.js";
+import type { SourceRow } from "../data/source.js";
+import { openTokens, type StoredRows, type TokenStore } from "../data/token_store.js";
 import { readModelConfig } from "../model/config.js";
 import type { TrainingRecipe } from "../recipe/schema.js";
 import { type ChatTemplate, resolveChatTemplate } from "../text/chat_template.js";
 import { Tokenizer } from "../text/tokenizer.js";
-import type { Reader } from "./check_tokens.js";
+import { checkTokens, type Reader } from "./check_tokens.js";
 
 /** The rows a recipe names, and what they are encoded with. */
 export interface Data extends ChosenRows {
@@ -68,12 +67,8 @@ type MethodEncoding = OmitFolder<Encoding>;
 type OmitFolder<E> = E extends Encoding ? Omit<E, "tokenizerFolder" | "chatTemplate"> : never;
 
 /** The first rows that the report may draw prompts from: those to evaluate on if there are any. */
-export async function firstRows({ train, test }: Data, most: number): Promise<SourceRow[]> {
-  const choices = (test.length > 0 ? test : train).slice(0, most);
-  const rows: SourceRow[] = new Array(choices.length);
-  for await (const { at, row } of readChosen(choices)) rows[at] = keepColumns(parseRow(row), choices[at]!.columns);
-  return rows;
-}
+export const firstRows = ({ train, test }: Data, most: number): Promise<SourceRow[]> =>
+  loadChosen((test.length > 0 ? test : train).slice(0, most));
 
 function encodeOptions(recipe: TrainingRecipe): Omit<EncodeOptions, "tokenizer" | "template"> {
   return {
@@ -93,6 +88,14 @@ export function countFacts(label: string, rows: number, counts: EncodeCounts): (
   ] as const;
   return all.filter(([, count], i) => i === 0 || count > 0);
 }
+
+/** How rows fared that are learned, or measured, as they are stored; nothing where there are none. */
+export function factsOf(label: string, rows: StoredRows<TokenSequence | TokenPair>, reader: Reader): Facts {
+  if (rows.length === 0) return [];
+  return [...countFacts(label, rows.length, rows.counts), ...checkTokens(label, rows, reader)];
+}
+
+type Facts = readonly (readonly [string, number])[];
 
 /** A name for the data as the model sees it: every token of every row, in order. */
 export function hashTokens(rows: Rows<TokenSequence | TokenPair>): string {

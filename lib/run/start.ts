@@ -17,7 +17,7 @@ import { SftTask } from "../train/sft.js";
 import type { TaskOptions } from "../train/task.js";
 import { checkTokens } from "./check_tokens.js";
 import type { RunEvent, RunSummary } from "./events.js";
-import { countFacts, type Data, encodeData, firstRows, hashTokens, loadData } from "./load_data.js";
+import { countFacts, type Data, encodeData, factsOf, firstRows, hashTokens, loadData } from "./load_data.js";
 import type { Prepared } from "./prepared.js";
 import { carryOut, type RunOptions } from "./run.js";
 
@@ -59,8 +59,7 @@ async function prepareSft(recipe: SftRecipe, signal?: AbortSignal): Promise<Prep
       ...countFacts("training", train.length, train.counts),
       ...facts,
       ...checkTokens("training", rows, data.reader),
-      ...(test.length > 0 ? countFacts("evaluation", test.length, test.counts) : []),
-      ...checkTokens("evaluation", test, data.reader),
+      ...factsOf("evaluation", test, data.reader),
     ],
     numRows: rows.length,
     dataHash: hashTokens(rows),
@@ -113,12 +112,7 @@ async function prepareDpo(recipe: DpoRecipe, signal?: AbortSignal): Promise<Prep
     kind: "dpo",
     tokenizer: data.tokenizer,
     template: data.template.source,
-    facts: [
-      ...countFacts("training", train.length, train.counts),
-      ...checkTokens("training", train, data.reader),
-      ...(test.length > 0 ? countFacts("evaluation", test.length, test.counts) : []),
-      ...checkTokens("evaluation", test, data.reader),
-    ],
+    facts: [...factsOf("training", train, data.reader), ...factsOf("evaluation", test, data.reader)],
     numRows: train.length,
     dataHash: hashTokens(train),
     samplePrompts: promptsOf(data, firstPrompts),
@@ -154,7 +148,7 @@ async function prepareDpo(recipe: DpoRecipe, signal?: AbortSignal): Promise<Prep
 /** More than a report shows, since those that are too long for the model are passed over. */
 const MOST_SAMPLES = 16;
 
-/** Prompts of the first rows that have one, as text and as the tokens a model answers. */
+/** Prompts of those rows that have one, as text and as the tokens a model answers. */
 function promptsOf(data: Data, prompts: readonly (readonly Message[] | string | undefined)[]) {
   const { tokenizer, template } = data;
   return prompts

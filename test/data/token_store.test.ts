@@ -1,17 +1,19 @@
-import { mkdtemp, readdir, rm, stat, truncate, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { isDeepStrictEqual } from "node:util";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { AbortedError, DataError, FileError } from "../../lib/base/errors.js";
 import { encodeSft, type TokenPair, type TokenSequence } from "../../lib/data/encode.js";
 import { encodePairs } from "../../lib/data/encode_pairs.js";
-import type { Encoding } from "../../lib/data/encoder.js";
+import { Encoder, type Encoding } from "../../lib/data/encoder.js";
 import { chooseRows, type DatasetOptions, loadDataset } from "../../lib/data/mix.js";
 import { toPreferencePair, toSftRow } from "../../lib/data/row.js";
 import { sliceRows } from "../../lib/data/rows.js";
 import { openTokens } from "../../lib/data/token_store.js";
-import { resolveChatTemplate } from "../../lib/text/chat_template.js";
+import { BUILTIN_TEMPLATES } from "../../lib/text/builtin_templates.js";
+import { ChatTemplate } from "../../lib/text/chat_template.js";
 import { Tokenizer } from "../../lib/text/tokenizer.js";
 
 const TINY = fileURLToPath(new URL("../fixtures/text/tiny-llama", import.meta.url));
@@ -27,11 +29,16 @@ afterEach(() => rm(folder, { recursive: true }));
 const sft: Encoding = {
   kind: "sft",
   tokenizerFolder: TINY,
-  chatTemplate: "zephyr",
+  chatTemplate: BUILTIN_TEMPLATES.zephyr,
   textField: "text",
   options: { maxLength: 30, assistantOnlyLoss: true },
 };
-const dpo: Encoding = { kind: "dpo", tokenizerFolder: TINY, chatTemplate: "zephyr", options: { maxLength: 12 } };
+const dpo: Encoding = {
+  kind: "dpo",
+  tokenizerFolder: TINY,
+  chatTemplate: BUILTIN_TEMPLATES.zephyr,
+  options: { maxLength: 12 },
+};
 
 /** A chat of which every number of words is there, and of the longest of which a part is cut. */
 const chat = (i: number) => [
@@ -65,7 +72,7 @@ async function stored<Row extends TokenSequence | TokenPair>(
 async function inMemory(encoding: Encoding, options: DatasetOptions = {}) {
   const rows = await loadDataset({ dataset_name: data, ...options });
   const tokenizer = await Tokenizer.load(TINY);
-  const tools = { tokenizer, template: resolveChatTemplate("zephyr", tokenizer) };
+  const tools = { tokenizer, template: new ChatTemplate(BUILTIN_TEMPLATES.zephyr, tokenizer) };
   if (encoding.kind === "dpo") {
     const { pairs, ...counts } = encodePairs(rows.train.map(toPreferencePair), { ...encoding.options, ...tools });
     return { train: pairs, counts };
@@ -90,9 +97,34 @@ describe("rows stored as tokens", () => {
     const mixture = { dataset_name: null, dataset_mixture: { datasets: [{ id: data, weight: 0.9 }], seed: 3 } };
     const alone = await stored<TokenPair>(dpo, mixture);
     await rm(stores, { recursive: true });
+    const encodesHere = vi.spyOn(Encoder.prototype, "encode");
     const together = await stored<TokenPair>(dpo, { ...mixture, numThreads: 2 });
+    expect(encodesHere).not.toHaveBeenCalled();
     expect(together).toEqual(alone);
     expect(alone.train).toEqual((await inMemory(dpo, mixture)).train);
+  });
+
+  test("are encoded again where a row says something else", async () => {
+    await writeRows(20);
+    const before = await stored<TokenPair>(dpo);
+    await writeFile(data, (await readFile(data, "utf8")).replace('"cat 3"', '"dog 3"'));
+    const after = await stored<TokenPair>(dpo);
+    const isOther = after.train.map(({ chosen }, i) => !isDeepStrictEqual(chosen, before.train[i]!.chosen));
+    expect(isOther.filter(Boolean)).toHaveLength(1);
+  });
+
+  test("have only the columns that are asked for", async () => {
+    await writeRows(20);
+    const datasets = [{ id: data, columns: ["chosen"] }];
+    const asked = stored(dpo, { dataset_name: null, dataset_mixture: { datasets } });
+    await expect(asked).rejects.toThrow(/:1: found "chosen"; expected "chosen" and "rejected"/);
+  });
+
+  test("by two processes at once are one store", async () => {
+    await writeRows(50);
+    const [first, second] = await Promise.all([stored(dpo), stored(dpo)]);
+    expect(first).toEqual(second);
+    expect(await readdir(stores)).toHaveLength(1);
   });
 
   test("are encoded once for the same rows and the same encoding", async () => {
