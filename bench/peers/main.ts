@@ -34,7 +34,6 @@ const { values } = parseArgs({
   },
 });
 const threads = Number(values.threads);
-const steps = values.quick ? 2 : Number(values.steps);
 const wanted = values.only.split(",").filter((name) => name !== "");
 const isWanted = (name: string) => wanted.length === 0 || wanted.some((part) => name.includes(part));
 
@@ -57,7 +56,7 @@ const [torch, trl] = imports.stdout.trim().split(" ");
 
 using device = openDevice("cpu", { threads });
 const out = new Rows(device, values.record ? resultsFile(device) : undefined, { threads, torch, trl });
-console.log(`${device.description}; torch ${torch}, TRL ${trl}; ${steps} steps of each by turns`);
+console.log(`${device.description}; torch ${torch}, TRL ${trl}; steps by turns`);
 
 const table: (string | number)[][] = [];
 for (const training of TRAININGS) {
@@ -67,7 +66,7 @@ for (const training of TRAININGS) {
     model: makeModel(training.model),
     rows: training.task === "sft" ? values.chats : values.pairs,
     threads,
-    steps,
+    ...stepsOf(training),
     measurePeak: () => measureProducts(device, training.dtype),
   });
   const { what, against, task, target, floorTarget } = training;
@@ -89,7 +88,7 @@ if (isWanted("operations")) {
   for await (const { operation, result } of measureOperations(device, {
     python: values.python,
     threads,
-    turns: values.quick ? 5 : 11,
+    turns: values.quick ? 3 : 11,
   })) {
     const { target, ...asked } = operation;
     out.write({ bench: "peers_operation", ...asked, ...result });
@@ -107,6 +106,12 @@ if (isWanted("operations")) {
 }
 const header = ["work", "against", "peer", "westwind", "ratio", "least, most", "target", "of floor", "memory"];
 console.log(`\n${textTable(header, table)}`);
+
+/** A first step goes uncounted. In a hurry there are two more, or for a peer that is far slower its first alone. */
+function stepsOf({ tuned }: Training): { readonly steps: number; readonly warmUps: number } {
+  if (!values.quick) return { steps: Number(values.steps), warmUps: 1 };
+  return tuned ? { steps: 2, warmUps: 1 } : { steps: 1, warmUps: 0 };
+}
 
 /** Each as soon as it is known, and all of them at the end. */
 function show(row: (string | number)[]): void {

@@ -20,9 +20,9 @@ async function turn(): Promise<void> {
 
 const [kind, ...overrides] = process.argv.slice(2);
 const run = kind === "dpo" ? runDpo(parseRecipe("dpo", { overrides })) : runSft(parseRecipe("sft", { overrides }));
-let prepared = performance.now();
+let began = performance.now(); // of the reference's pass
 for await (const event of run) {
-  if (event.kind === "prepared") prepared = performance.now();
+  if (event.kind === "reference" && event.done === 0) began = performance.now();
   if (event.kind === "step") {
     const { seconds, loss, tokens } = event.step;
     say({ seconds, loss, tokens });
@@ -30,6 +30,6 @@ for await (const event of run) {
   }
   const isReady = event.kind === "reference" ? event.done === event.total : event.kind === "prepared" && kind === "sft";
   if (!isReady) continue;
-  say({ ready: true, reference_seconds: (performance.now() - prepared) / 1000 });
+  say({ ready: true, reference_seconds: (performance.now() - began) / 1000 });
   await turn();
 }

@@ -28,8 +28,10 @@ export interface Setting {
   readonly model: string;
   readonly rows: string;
   readonly threads: number;
-  /** Steps that are timed; one goes before them. */
+  /** Steps that are timed. */
   readonly steps: number;
+  /** Steps before them. */
+  readonly warmUps: number;
   /** FLOP/s of the library's products. */
   readonly measurePeak: () => Promise<number>;
 }
@@ -53,7 +55,8 @@ export interface TrainingResult {
 export async function measureTraining(training: Training, setting: Setting): Promise<TrainingResult> {
   const folder = mkdtempSync(join(tmpdir(), "westwind-peers-"));
   const rows = join(folder, "rows.jsonl");
-  const count = (setting.steps + 1) * training.batch * (training.task === "sft" ? 4 : 1) + ROWS_TO_SPARE[training.task];
+  const total = setting.warmUps + setting.steps;
+  const count = total * training.batch * (training.task === "sft" ? 4 : 1) + ROWS_TO_SPARE[training.task];
   writeFileSync(rows, `${readFileSync(setting.rows, "utf8").split("\n").slice(0, count).join("\n").trimEnd()}\n`);
   const steppers: Stepper[] = [];
   const start = (...args: ConstructorParameters<typeof Stepper>) => steppers[steppers.push(new Stepper(...args)) - 1]!;
@@ -67,7 +70,7 @@ export async function measureTraining(training: Training, setting: Setting): Pro
     const peaks = [await setting.measurePeak()];
     const peerSteps: Step[] = [];
     const ourSteps: Step[] = [];
-    for (let step = 0; step <= setting.steps; step++) {
+    for (let step = 0; step < total; step++) {
       const turns = [
         async () => peerSteps.push(await peer.ask<Step>()),
         async () => ourSteps.push(await ours.ask<Step>()),
@@ -82,8 +85,9 @@ export async function measureTraining(training: Training, setting: Setting): Pro
 
     const unit = ({ tokens }: Step) => (training.task === "dpo" ? training.batch : tokens);
     const rate = (step: Step, extra = 0) => unit(step) / (step.seconds + extra * unit(step));
-    const peerRates = peerSteps.slice(1).map((step) => rate(step));
-    const ourRates = ourSteps.slice(1).map((step) => rate(step, shares));
+    const timed = (steps: readonly Step[]) => steps.slice(setting.warmUps);
+    const peerRates = timed(peerSteps).map((step) => rate(step));
+    const ourRates = timed(ourSteps).map((step) => rate(step, shares));
     const peak = Math.max(...peaks);
     const flops = await flopsOfSteps(training, setting, rows);
     return {
@@ -94,7 +98,7 @@ export async function measureTraining(training: Training, setting: Setting): Pro
       bytes: ends[1].peak_bytes,
       losses_apart: Math.max(...ourSteps.map(({ loss }, i) => Math.abs(loss / peerSteps[i]!.loss - 1))),
       peak_gflops: peak / 1e9,
-      of_floor: median(ourSteps.slice(1).map(({ seconds }, i) => flops[i + 1]! / peak / seconds)),
+      of_floor: median(timed(ourSteps).map(({ seconds }, i) => flops[setting.warmUps + i]! / peak / seconds)),
     };
   } finally {
     for (const stepper of steppers) stepper.stop();
@@ -102,21 +106,23 @@ export async function measureTraining(training: Training, setting: Setting): Pro
   }
 }
 
-function peerArgs({ task, dtype, batch, precompute }: Training, { model, steps, threads }: Setting, rows: string) {
-  const args = [join(HERE, "trl_steps.py"), task, model, rows, "--batch", `${batch}`, "--steps", `${steps + 1}`];
+function peerArgs({ task, dtype, batch, precompute }: Training, setting: Setting, rows: string) {
+  const { model, steps, warmUps, threads } = setting;
+  const args = [join(HERE, "trl_steps.py"), task, model, rows, "--batch", `${batch}`, "--steps", `${warmUps + steps}`];
   args.push("--max_length", `${MAX_LENGTH}`, "--threads", `${threads}`);
   if (dtype === "bf16") args.push("--bf16");
   if (precompute) args.push("--precompute");
   return args;
 }
 
-function ourArgs({ task, dtype, batch }: Training, { model, steps, threads }: Setting, rows: string, output: string) {
+function ourArgs({ task, dtype, batch }: Training, setting: Setting, rows: string, output: string) {
+  const { model, steps, warmUps, threads } = setting;
   const keys = {
     model_name_or_path: model,
     dataset_name: rows,
     chat_template: "zephyr",
     data_order: "sequential",
-    max_steps: steps + 1,
+    max_steps: warmUps + steps,
     per_device_train_batch_size: batch,
     gradient_accumulation_steps: 1,
     learning_rate: 1e-5,
@@ -144,9 +150,10 @@ async function pairsIn(rows: string, model: string) {
 }
 
 /** Of each step without the reference's pass. */
-async function flopsOfSteps(training: Training, { model, steps }: Setting, rows: string): Promise<number[]> {
+async function flopsOfSteps(training: Training, setting: Setting, rows: string): Promise<number[]> {
+  const { model, steps, warmUps } = setting;
   const config = await readModelConfig(model);
-  const all = Array.from({ length: steps + 1 }, (_, step) => step);
+  const all = Array.from({ length: warmUps + steps }, (_, step) => step);
   if (training.task === "sft") {
     const size = sizeOfSequences(new Array<number>(training.batch).fill(MAX_LENGTH));
     return all.map(() => countFlops(config, size));

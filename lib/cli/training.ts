@@ -71,6 +71,9 @@ class Pace {
         progress.say(`device: ${event.device}`);
         for (const [name, value] of event.facts) progress.say(`${name}: ${value}`);
         return;
+      case "encoding":
+        progress.update(`tokens: ${event.done} of ${event.total} rows`);
+        return;
       case "reference":
         progress.update(`reference log-probabilities: ${event.done} of ${event.total} pairs`);
         return;

@@ -29,6 +29,8 @@ export interface StoreOptions {
   readonly folder?: string;
   /** Ends the encoding with AbortedError; nothing is kept. */
   readonly signal?: AbortSignal | undefined;
+  /** Told how many rows are encoded, now and then. */
+  readonly onProgress?: (progress: { readonly done: number; readonly total: number }) => void;
 }
 
 /** Rows as tokens in a file, of which those in use are in memory. */
@@ -124,6 +126,7 @@ async function write(folder: string, choices: readonly RowChoice[], options: Sto
       });
       await file.appendFile(block.data);
       written += block.flags.length;
+      options.onProgress?.({ done: written, total: choices.length });
       if (options.signal?.aborted) throw new AbortedError(0, "stopped before the first step; nothing was saved");
     }
     if (written < choices.length) throw new FileError(choices[0]!.source, "changed while it was read");

@@ -11,6 +11,8 @@ export type RunEvent =
       /** Rows kept, dropped and truncated, and where the run goes on from. */
       readonly facts: readonly (readonly [string, string | number])[];
     }
+  /** Rows that are tokens now; nothing is told of rows that were encoded before. */
+  | { readonly kind: "encoding"; readonly done: number; readonly total: number }
   | { readonly kind: "reference"; readonly done: number; readonly total: number }
   | { readonly kind: "step"; readonly step: StepRecord; readonly record?: LogRecord; readonly evaluation?: LogRecord }
   | { readonly kind: "finished"; readonly summary: RunSummary };

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { availableParallelism } from "node:os";
 
 import { ConfigError } from "../base/errors.js";
+import { reportsOf } from "../base/reports.js";
 import type { EncodeCounts, EncodeOptions, TokenPair, TokenSequence } from "../data/encode.js";
 import type { Encoding } from "../data/encoder.js";
 import { type ChosenRows, chooseRows, loadChosen } from "../data/mix.js";
@@ -13,6 +14,7 @@ import type { TrainingRecipe } from "../recipe/schema.js";
 import { type ChatTemplate, resolveChatTemplate } from "../text/chat_template.js";
 import { Tokenizer } from "../text/tokenizer.js";
 import { checkTokens, type Reader } from "./check_tokens.js";
+import type { RunEvent } from "./events.js";
 
 /** The rows a recipe names, and what they are encoded with. */
 export interface Data extends ChosenRows {
@@ -50,17 +52,25 @@ function nothingToEvaluateOn(recipe: TrainingRecipe): ConfigError {
   return new ConfigError(key, `${asked}, but ${name} has no rows to evaluate on, expected a test split; ${cure}`);
 }
 
-/** The rows as tokens. `encoding` is what the method adds to what every recipe says. */
-export function encodeData<Row extends TokenSequence | TokenPair>(
+/** The rows as tokens, after how far they are. `encoding` is what the method adds to what every recipe says. */
+export async function* encodeData<Row extends TokenSequence | TokenPair>(
   recipe: TrainingRecipe,
   data: Data,
   encoding: MethodEncoding,
   signal?: AbortSignal,
-): Promise<TokenStore<Row>> {
+): AsyncGenerator<RunEvent, TokenStore<Row>> {
   const { template, reader } = data;
   const options = { ...encodeOptions(recipe), ...encoding.options };
   const whole = { ...encoding, options, tokenizerFolder: reader.folder, chatTemplate: template.source };
-  return openTokens<Row>(data, { encoding: whole, numThreads: recipe.threads ?? availableParallelism(), signal });
+  const numThreads = recipe.threads ?? availableParallelism();
+  return yield* reportsOf<RunEvent, TokenStore<Row>>((report) =>
+    openTokens<Row>(data, {
+      encoding: whole,
+      numThreads,
+      signal,
+      onProgress: (progress) => report({ kind: "encoding", ...progress }),
+    }),
+  );
 }
 
 type MethodEncoding = OmitFolder<Encoding>;

@@ -4,7 +4,7 @@ import { assert, ConfigError } from "../base/errors.js";
 import { splitSequences, wrapSequences } from "../data/cut.js";
 import type { TokenPair, TokenSequence } from "../data/encode.js";
 import { type SftRow, toPreferencePair, toSftRow } from "../data/row.js";
-import { joinRows, type Rows, rangeOf, sliceRows } from "../data/rows.js";
+import { joinRows, type Rows, rangeOf } from "../data/rows.js";
 import type { StoredRows } from "../data/token_store.js";
 import type { Llama } from "../model/llama.js";
 import type { ParsedRecipe } from "../recipe/parse.js";
@@ -27,7 +27,8 @@ export async function* runSft(
   options: RunOptions = {},
 ): AsyncGenerator<RunEvent, RunSummary> {
   checkSupported(recipe);
-  return yield* carryOut(recipe, stringify(recipe), await prepareSft(recipe, options.signal), options);
+  const prepared = yield* prepareSft(recipe, options.signal);
+  return yield* carryOut(recipe, stringify(recipe), prepared, options);
 }
 
 /** Direct preference optimisation as a recipe says, against the model that it starts from. */
@@ -36,10 +37,14 @@ export async function* runDpo(
   options: RunOptions = {},
 ): AsyncGenerator<RunEvent, RunSummary> {
   checkSupported(recipe);
-  return yield* carryOut(recipe, stringify(recipe), await prepareDpo(recipe, options.signal), options);
+  const prepared = yield* prepareDpo(recipe, options.signal);
+  return yield* carryOut(recipe, stringify(recipe), prepared, options);
 }
 
-async function prepareSft(recipe: SftRecipe, signal?: AbortSignal): Promise<Prepared<TokenSequence>> {
+async function* prepareSft(
+  recipe: SftRecipe,
+  signal?: AbortSignal,
+): AsyncGenerator<RunEvent, Prepared<TokenSequence>> {
   const data = await loadData(recipe);
   const isCut = recipe.packing && recipe.packing_strategy !== "bfd";
   const textField = recipe.dataset_text_field;
@@ -48,7 +53,7 @@ async function prepareSft(recipe: SftRecipe, signal?: AbortSignal): Promise<Prep
     assistantOnlyLoss: recipe.assistant_only_loss,
     completionOnlyLoss: recipe.completion_only_loss,
   };
-  const { train, test } = await encodeData<TokenSequence>(recipe, data, { kind: "sft", textField, options }, signal);
+  const { train, test } = yield* encodeData<TokenSequence>(recipe, data, { kind: "sft", textField, options }, signal);
   const { rows, longest, facts } = arrange(recipe, train);
   const firstPrompts = (await firstRows(data, MOST_SAMPLES)).map((row) => promptOfSft(toSftRow(row, { textField })));
   return {
@@ -84,27 +89,27 @@ function arrange(recipe: SftRecipe, stored: StoredRows<TokenSequence>) {
   if (!packing || strategy === "bfd" || length === null) {
     return { rows: stored, longest: stored.longest, facts: [] };
   }
-  const sequences = sliceRows(stored);
-  const wrapped = strategy === "wrapped" ? wrapSequences(sequences, length) : undefined;
-  const { sequences: rows, dropped } = wrapped ?? splitSequences(sequences, length);
+  const cut = strategy === "wrapped" ? wrapSequences(stored, length) : splitSequences(stored, length);
+  const { sequences: rows, longest, dropped, numTokens, droppedTokens } = cut;
   if (rows.length === 0) {
-    const tokens = sequences.reduce((n, { ids }) => n + ids.length, 0);
-    const found = `packing_strategy ${strategy} cuts no row with something to learn from ${tokens} tokens`;
+    const found = `packing_strategy ${strategy} cuts no row with something to learn from ${numTokens} tokens`;
     throw new ConfigError("max_length", `${length}, but ${found}, expected another max_length or more data`);
   }
   const facts = [
     [`rows of at most ${length} tokens cut from them`, rows.length],
     ["rows cut from them and dropped, with nothing to learn", dropped],
-    ["tokens left over, too few for a row", wrapped?.droppedTokens ?? 0],
+    ["tokens left over, too few for a row", droppedTokens],
   ] as const;
-  const longest = rows.reduce((most, { ids }) => Math.max(most, ids.length), 0);
   return { rows, longest, facts: facts.filter(([, count]) => count > 0) };
 }
 
-async function prepareDpo(recipe: DpoRecipe, signal?: AbortSignal): Promise<Prepared<ReferencedPair>> {
+async function* prepareDpo(
+  recipe: DpoRecipe,
+  signal?: AbortSignal,
+): AsyncGenerator<RunEvent, Prepared<ReferencedPair>> {
   const data = await loadData(recipe);
   const options = { maxPromptLength: recipe.max_prompt_length };
-  const { train, test } = await encodeData<TokenPair>(recipe, data, { kind: "dpo", options }, signal);
+  const { train, test } = yield* encodeData<TokenPair>(recipe, data, { kind: "dpo", options }, signal);
   const firstPrompts = (await firstRows(data, MOST_SAMPLES)).map((row) => toPreferencePair(row).prompt);
   const makeTask = (model: Llama, options: TaskOptions) =>
     new DpoTask(model, { ...options, beta: recipe.beta, labelSmoothing: recipe.label_smoothing });

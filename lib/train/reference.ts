@@ -38,6 +38,7 @@ export async function* referencePairs(
   let values = await readReference(path, pairs.length);
   if (values === undefined) {
     values = new Float32Array(2 * pairs.length);
+    yield { done: 0 };
     for (let first = 0; first < pairs.length; first += CHUNK) {
       if (signal?.aborted) throw new AbortedError(0, "stopped before the first step; nothing was saved");
       const sums = await task.logProbs(sliceRows(pairs, first, first + CHUNK));

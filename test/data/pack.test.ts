@@ -1,7 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { bestFitDecreasing } from "../../lib/data/bins.js";
-import { splitSequences, wrapSequences } from "../../lib/data/cut.js";
 import type { TokenPair, TokenSequence } from "../../lib/data/encode.js";
 import { type PackedBatch, packPairs, packSequences } from "../../lib/data/pack.js";
 
@@ -192,44 +191,4 @@ test("100,000 rows pack in a moment", () => {
   expect(bins.flat()).toHaveLength(100_000);
   const total = sizes.reduce((sum, size) => sum + size, 0);
   expect(bins.length).toBeLessThan((1.01 * total) / 2048 + 1);
-});
-
-describe("cutting", () => {
-  const rows = [row([1, 2, 3]), row([4, 5], [0, 1]), row([6, 7, 8, 9])].map((each, index) => ({
-    ...each,
-    place: { ...place, index },
-  }));
-
-  test("wrapped: one stream, cut every 4 tokens, the rest dropped", () => {
-    const { sequences, droppedTokens } = wrapSequences(rows, 4);
-    expect(sequences.map(({ ids: tokens }) => [...tokens])).toEqual([
-      [1, 2, 3, 4],
-      [5, 6, 7, 8],
-    ]);
-    expect(sequences.map(({ trainable }) => [...trainable])).toEqual([
-      [1, 1, 1, 0],
-      [1, 1, 1, 1],
-    ]);
-    expect(sequences.map((each) => each.place.index)).toEqual([0, 1]);
-    expect(droppedTokens).toBe(1);
-    expect(wrapSequences([], 4)).toEqual({ sequences: [], dropped: 0, droppedTokens: 0 });
-  });
-
-  test("split: each row in pieces", () => {
-    const { sequences, dropped } = splitSequences(rows, 2);
-    expect(sequences.map(({ ids: tokens }) => [...tokens])).toEqual([
-      [1, 2],
-      [4, 5],
-      [6, 7],
-      [8, 9],
-    ]);
-    expect(dropped).toBe(1); // 3, which nothing is left to predict
-  });
-
-  test("pieces with nothing to learn are dropped and counted", () => {
-    const prompt = [row([1, 2, 3, 4, 5, 6], [0, 0, 0, 1, 1, 1])];
-    expect(splitSequences(prompt, 3)).toMatchObject({ sequences: [{ ids: Int32Array.of(4, 5, 6) }], dropped: 1 });
-    expect(wrapSequences(prompt, 3)).toMatchObject({ sequences: [{ ids: Int32Array.of(4, 5, 6) }], dropped: 1 });
-    expect(splitSequences(prompt, 1)).toEqual({ sequences: [], dropped: 6 });
-  });
 });

@@ -24,6 +24,7 @@ test("a run is an async iteration of events; nothing is printed", async () => {
   const steps: [number, number | undefined][] = [];
   for await (const event of runDpo(recipe("events"))) {
     kinds.push(event.kind);
+    if (event.kind === "encoding") expect(event).toEqual({ kind: "encoding", done: 70, total: 70 });
     if (event.kind === "reference") expect(event.total).toBe(70);
     if (event.kind === "step") steps.push([event.step.step, event.record?.step]);
     if (event.kind === "finished") {
@@ -33,7 +34,7 @@ test("a run is an async iteration of events; nothing is printed", async () => {
   const printed = [...write, ...said].flatMap((spy) => spy.mock.calls);
   for (const spy of [...write, ...said]) spy.mockRestore();
   expect(printed).toEqual([]);
-  expect(kinds).toEqual(["reference", "reference", "prepared", "step", "step", "step", "finished"]);
+  expect(kinds).toEqual(["encoding", "reference", "reference", "reference", "prepared", "step", "step", "step", "finished"]);
   expect(steps).toEqual([
     [1, undefined],
     [2, 2],
