@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { appendFileSync, mkdirSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -15,10 +15,19 @@ export function openDevice(name: string, options: CpuOptions = {}): Device {
   }
 }
 
-/** "NVIDIA H200", "AMD EPYC 9B45": the hardware under a device. */
+/**
+ * "NVIDIA H200", "AMD EPYC, family 26 model 2": the hardware under a device. Processors that virtual machines show may have
+ * one name for several generations, of which one does twice the operations of another.
+ */
 export function hardwareOf(device: Device): string {
-  if (device.kind === "cpu") return systemInfo().cpu[0]!.name;
+  if (device.kind === "cpu") return [systemInfo().cpu[0]!.name, generation()].filter(Boolean).join(", ");
   return systemInfo().cuda.find(({ name }) => device.description.includes(name))!.name;
+}
+
+function generation(): string {
+  const facts = existsSync("/proc/cpuinfo") ? readFileSync("/proc/cpuinfo", "utf8") : "";
+  const [family, model] = ["cpu family", "model"].map((key) => new RegExp(`^${key}\\s*: (.+)$`, "m").exec(facts)?.[1]);
+  return family === undefined ? "" : `family ${family} model ${model}`;
 }
 
 /** Where results are kept in this checkout. */

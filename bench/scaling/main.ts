@@ -32,8 +32,10 @@ const PROCESSORS = systemInfo().cpu[0]!.units;
 interface Point {
   readonly x: number;
   readonly model: ModelConfig;
-  /** Rows of a step. */
+  /** Tokens of each row. */
   readonly lengths: readonly number[];
+  /** Rows of a step. Default: all. */
+  readonly batch?: number;
   readonly threads?: number;
   /** Below one billion parameters f32 with a master, as everywhere; above, what fits this machine. */
   readonly moments?: MomentsDtype;
@@ -83,6 +85,10 @@ const AXES: Readonly<Record<string, { readonly x: string; readonly points: reado
     x: "rows of 512 tokens a step",
     points: [1, 2, 4, 8, 16, 32].map((x) => ({ x, model: SMALL, lengths: rowsOf(512 * x, 512) })),
   },
+  data: {
+    x: "rows of 128 tokens in the data, 32 a step",
+    points: [32, 64, 128, 256, 512].map((x) => ({ x, model: SMALL, lengths: rowsOf(128 * x, 128), batch: 32 })),
+  },
   parameters: {
     x: "parameters, 1024 tokens a step",
     points: SIZES.map((model) => ({
@@ -119,7 +125,7 @@ for (const [axis, { x: label, points }] of Object.entries(AXES)) {
     ...[x, (1000 * seconds).toFixed(0), (tokens / seconds).toFixed(0)],
     (bytes / 1e6).toFixed(0),
   ]);
-  console.log(`\n${textTable([label, "ms a step", "tokens/s", "MB"], cells)}`);
+  console.log(`\n${textTable([label, "ms", "tokens/s", "MB"], cells)}`);
   const grows = (of: (row: (typeof measured)[number]) => number) =>
     exponentOf(measured.map((row) => [row.x, of(row)])).toFixed(2);
   console.log(
@@ -132,10 +138,11 @@ function parametersOf({ vocabSize, hiddenSize: C, intermediateSize: F, numLayers
   return vocabSize * C + L * (4 * C * C + 3 * C * F + 2 * C) + C;
 }
 
-/** The median step after one that warms up, and the memory of weights, gradients, moments and activations. */
+/** The median pass over the rows after one that warms up, and the memory of weights, gradients, moments and activations. */
 async function measure({
   model: config,
   lengths,
+  batch = lengths.length,
   threads = Number(values.threads),
   moments = "f32",
 }: Point): Promise<Measured> {
@@ -151,9 +158,11 @@ async function measure({
     place: { source: "bench", index: 0 },
   }));
   const seconds: number[] = [];
-  for (let step = 1; step <= REPEATS + 1; step++) {
+  for (let step = 1; seconds.length <= REPEATS; ) {
     const started = performance.now();
-    await trainStep({ task, optimizer, maxGradNorm: 1 }, step, 1e-6, [rows]);
+    for (let first = 0; first < rows.length; first += batch) {
+      await trainStep({ task, optimizer, maxGradNorm: 1 }, step++, 1e-6, [rows.slice(first, first + batch)]);
+    }
     await device.sync();
     seconds.push((performance.now() - started) / 1000);
   }

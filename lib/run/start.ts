@@ -41,10 +41,7 @@ export async function* runDpo(
   return yield* carryOut(recipe, stringify(recipe), prepared, options);
 }
 
-async function* prepareSft(
-  recipe: SftRecipe,
-  signal?: AbortSignal,
-): AsyncGenerator<RunEvent, Prepared<TokenSequence>> {
+async function* prepareSft(recipe: SftRecipe, signal?: AbortSignal): AsyncGenerator<RunEvent, Prepared<TokenSequence>> {
   const data = await loadData(recipe);
   const isCut = recipe.packing && recipe.packing_strategy !== "bfd";
   const textField = recipe.dataset_text_field;

@@ -66,7 +66,16 @@ describe("any rows, cut anywhere and read in any order", () => {
   const lengths = fc.array(fc.nat(9), { maxLength: 12 });
   const some = fc.tuple(lengths, fc.integer({ min: 2, max: 7 })).map(([sizes, length]) => {
     let next = 0;
-    return { length, rows: sizes.map((size, i) => row(Array.from({ length: size }, () => next++), undefined, i)) };
+    return {
+      length,
+      rows: sizes.map((size, i) =>
+        row(
+          Array.from({ length: size }, () => next++),
+          undefined,
+          i,
+        ),
+      ),
+    };
   });
 
   test("wrapped pieces are the stream's", () => {

@@ -34,7 +34,17 @@ test("a run is an async iteration of events; nothing is printed", async () => {
   const printed = [...write, ...said].flatMap((spy) => spy.mock.calls);
   for (const spy of [...write, ...said]) spy.mockRestore();
   expect(printed).toEqual([]);
-  expect(kinds).toEqual(["encoding", "reference", "reference", "reference", "prepared", "step", "step", "step", "finished"]);
+  expect(kinds).toEqual([
+    "encoding",
+    "reference",
+    "reference",
+    "reference",
+    "prepared",
+    "step",
+    "step",
+    "step",
+    "finished",
+  ]);
   expect(steps).toEqual([
     [1, undefined],
     [2, 2],
