@@ -102,15 +102,17 @@ export interface KernelArgs {
     k_cache: AnyTensor; // update t[N,K,D]
     v_cache: AnyTensor; // update t[N,K,D]
   };
-  cached_attention: {
-    qkv: AnyTensor; // in t[B,M,D]
+  paged_attention: {
+    qkv: AnyTensor; // in t[T,M,D]
     k_cache: AnyTensor; // in t[N,K,D]
     v_cache: AnyTensor; // in t[N,K,D]
-    begins: AnyTensor; // in i32[B]
-    lengths: AnyTensor; // in i32[B]
-    y: AnyTensor; // out t[B,H,D]
+    pages: AnyTensor; // in i32[B,P]
+    sequences: AnyTensor; // in i32[T]
+    positions: AnyTensor; // in i32[T]
+    y: AnyTensor; // out t[T,H,D]
     scale: number;
     window: number;
+    page_size: number;
   };
   swiglu_forward: {
     gate_up: AnyTensor; // in t[R,G]

@@ -1,6 +1,6 @@
-import { cachedAttention } from "../kernels/cached_attention.js";
 import { embedding } from "../kernels/embedding.js";
 import { linear } from "../kernels/linear.js";
+import { pagedAttention } from "../kernels/paged_attention.js";
 import type { Arena } from "../tensor/arena.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { type PackedTokens, uploadInput } from "./input.js";
@@ -37,8 +37,11 @@ export function decode(model: Llama, arena: Arena, cache: KvCache, step: DecodeS
   const { config, rotation } = model;
   const positions = arena.from<"T">(step.lengths.map((length) => length - 1));
   const slots = arena.from<"T">(step.begins.map((begin, b) => begin + step.lengths[b]! - 1));
-  const begins = arena.from<"B">(step.begins);
-  const lengths = arena.from<"B">(step.lengths);
+  const where = {
+    pages: arena.from<"B">(step.begins.map((begin) => begin / cache.capacity)).view<"B,P">([step.begins.length, 1]),
+    sequences: arena.from<"T">(step.begins.map((_, b) => b)),
+    positions,
+  };
   const options = {
     numHeads: config.numHeads,
     scale: 1 / Math.sqrt(config.headSize),
@@ -50,7 +53,7 @@ export function decode(model: Llama, arena: Arena, cache: KvCache, step: DecodeS
     const { y: normed, saved: norm } = block.inputNorm.forward(arena, x);
     const qkv = block.attention.project(arena, normed, positions, rotation);
     cache.write(layer, qkv, slots);
-    const heads = cachedAttention(arena, qkv, cache.layer(layer), { begins, lengths }, options);
+    const heads = pagedAttention(arena, qkv, cache.layer(layer), where, options);
     const h = { x: norm.x, update: block.attention.mix(arena, heads) };
     const { y: renormed, saved: postNorm } = block.postAttentionNorm.forward(arena, h);
     x = { x: postNorm.x, update: block.mlp.forward(arena, arena, renormed).y };

@@ -1,4 +1,4 @@
-import { kvCacheWrite } from "../kernels/cached_attention.js";
+import { kvCacheWrite, type PagedCache } from "../kernels/paged_attention.js";
 import { Arena } from "../tensor/arena.js";
 import type { Device } from "../tensor/device.js";
 import type { DType, Tensor } from "../tensor/tensor.js";
@@ -8,6 +8,8 @@ import type { ModelConfig } from "./config.js";
 
 /** Keys and values of every layer for a number of sequences of at most `capacity` tokens each. */
 export class KvCache implements Disposable {
+  /** Slots of a sequence, which are one page: sequence b has the slots from b * capacity on. */
+  readonly capacity: number;
   private readonly arena: Arena;
   private readonly keys: Tensor<"N,K,D">[];
   private readonly values: Tensor<"N,K,D">[];
@@ -17,6 +19,7 @@ export class KvCache implements Disposable {
     config: ModelConfig,
     options: { readonly sequences: number; readonly capacity: number; readonly dtype: DType },
   ) {
+    this.capacity = options.capacity;
     this.arena = new Arena(device);
     const shape = [options.sequences * options.capacity, config.numKvHeads, config.headSize];
     const allocate = () =>
@@ -25,8 +28,8 @@ export class KvCache implements Disposable {
     this.values = allocate();
   }
 
-  layer(index: number): { readonly k: Tensor<"N,K,D">; readonly v: Tensor<"N,K,D"> } {
-    return { k: this.keys[index]!, v: this.values[index]! };
+  layer(index: number): PagedCache {
+    return { k: this.keys[index]!, v: this.values[index]!, pageSize: this.capacity };
   }
 
   /** Keeps the keys and values of new tokens, token t at `slots[t]`. */

@@ -53,8 +53,12 @@ void check_index(const char* name, const Tensor& indices, int64_t i, int64_t low
 
 }  // namespace
 
+void check_indices(const char* name, const Tensor& indices, int64_t begin, int64_t end, int64_t bound) {
+  for (int64_t i = begin; i < end; ++i) check_index(name, indices, i, 0, bound);
+}
+
 void check_indices(const char* name, const Tensor& indices, int64_t bound) {
-  for (int64_t i = 0; i < indices.size(); ++i) check_index(name, indices, i, 0, bound);
+  check_indices(name, indices, 0, indices.size(), bound);
 }
 
 void check_mask(const Tensor& sequence_start, const Tensor& visible_until) {

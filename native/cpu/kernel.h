@@ -43,6 +43,9 @@ namespace ww::cpu {
 // Throws ww::Error (value): "tokens[5] = 70000, expected 0 <= tokens < 512" for the first index outside [0, bound).
 void check_indices(const char* name, const Tensor& indices, int64_t bound);
 
+// The same for the indices [begin, end) alone.
+void check_indices(const char* name, const Tensor& indices, int64_t begin, int64_t end, int64_t bound);
+
 // The same where sequence_start falls or lies behind its token, and where a token does not see itself.
 void check_mask(const Tensor& sequence_start, const Tensor& visible_until);
 

@@ -2,7 +2,6 @@
 
 #include "native/kernels/adamw.h"
 #include "native/kernels/bias.h"
-#include "native/kernels/cached_attention.h"
 #include "native/kernels/cast.h"
 #include "native/kernels/dpo_loss.h"
 #include "native/kernels/embedding.h"
@@ -10,6 +9,7 @@
 #include "native/kernels/flash_attention.h"
 #include "native/kernels/global_norm.h"
 #include "native/kernels/linear.h"
+#include "native/kernels/paged_attention.h"
 #include "native/kernels/rms_norm.h"
 #include "native/kernels/rope.h"
 #include "native/kernels/segment_sum.h"

@@ -1,0 +1,454 @@
+#include "native/kernels/paged_attention.h"
+
+#include "native/cpu/attention_tiles.h"
+
+namespace ww::cpu::WW_ISA {
+
+namespace {
+
+constexpr int64_t kTokensPerTask = 16;
+
+// Keys of a block. Blocks begin at multiples of it; a query's result is joined from its blocks in order, each a softmax
+// of its own, whoever computes them and however many queries share the loads.
+constexpr int64_t kBlock = 128;
+constexpr int64_t kGroupRows = 64;         // of a group, where a single token has not more
+constexpr int64_t kMostPartials = 1 << 24;  // floats of partial results that a call keeps
+constexpr float kLowest = -3.0e38f;        // finite, so that the difference of two is not NaN
+
+// Tokens at neighbouring positions of one sequence. Row r of it and of a key head is token r / G, head r % G of the G
+// query heads that share the key head.
+struct Group {
+  int64_t token, count, sequence, position;  // of the first
+  int64_t first_block, blocks;               // that hold its keys
+  float* partials;                           // [K, blocks, Sums], or none: a task then goes through all blocks
+};
+
+struct Task {
+  const Group* group;
+  int64_t block;  // the only one, where there are partials
+};
+
+// Of each row: sum_j 2^(score - top) * values[j, :], and what that is to be divided by; total is 0 without a key.
+struct Sums {
+  float *y, *top, *total;  // [rows, padded], [rows], [rows]
+  int64_t padded;
+
+  static int64_t size(int64_t rows, int64_t padded) { return rows * (padded + 2); }
+  Sums(float* memory, int64_t rows, int64_t padded)
+      : y(memory), top(y + rows * padded), total(top + rows), padded(padded) {}
+
+  void clear(int64_t rows) const {
+    for (int64_t i = 0; i < rows * padded; i += kLanes) store(y + i, zero());
+    for (int64_t r = 0; r < rows; ++r) {
+      top[r] = kLowest;
+      total[r] = 0.0f;
+    }
+  }
+};
+
+// Functions that round are not inlined, so that their callers round alike.
+__attribute__((noinline)) void join_row(const Sums& to, const Sums& from, int64_t r) {
+  if (from.total[r] == 0.0f) return;
+  const float top = to.top[r] > from.top[r] ? to.top[r] : from.top[r];
+  const Vec shrink = exp2(splat(to.top[r] - top)), other_shrink = exp2(splat(from.top[r] - top));
+  float *y = to.y + r * to.padded, *other = from.y + r * to.padded;
+  for (int64_t d = 0; d < to.padded; d += kLanes) store(y + d, load(y + d) * shrink + load(other + d) * other_shrink);
+  to.total[r] = to.total[r] * shrink[0] + from.total[r] * other_shrink[0];
+  to.top[r] = top;
+}
+
+// The scores of keys [begin, end) become 2^(score * scale - top), those of the lanes beside them 0.
+__attribute__((noinline)) void softmax_row(float* scores, int64_t begin, int64_t end, float scale, float* top,
+                                           float* total) {
+  IntVec key{};
+  for (int i = 0; i < kLanes; ++i) key[i] = i;
+  const int64_t first = begin / kLanes * kLanes;
+  const IntVec least = IntVec{} + static_cast<int32_t>(begin), bound = IntVec{} + static_cast<int32_t>(end);
+  Vec most = splat(-__builtin_inff());
+  for (int64_t j = first; j < end; j += kLanes) {
+    const IntVec keys = key + static_cast<int32_t>(j);
+    Vec score = load(scores + j) * scale;
+    score = keys >= least ? score : splat(-__builtin_inff());
+    score = keys < bound ? score : splat(-__builtin_inff());
+    store(scores + j, score);
+    most = max(most, score);
+  }
+  *top = largest(most);
+  Vec sums = zero();
+  for (int64_t j = first; j < end; j += kLanes) {
+    const Vec p = exp2(load(scores + j) - *top);
+    store(scores + j, p);
+    sums += p;
+  }
+  *total = sum(sums);
+}
+
+// y[r, :] += sum_j p[r, j] * values[j, :] for keys [begin, end), one after the other: the same bits in one call or more.
+template <int kVectors, int kRows>
+__attribute__((noinline)) void add_values_tile(const float* p, const float* values, int64_t begin, int64_t end,
+                                               int64_t padded, float* y) {
+  Vec sums[kRows][kVectors];
+#pragma GCC unroll 12
+  for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) sums[i][v] = load(y + i * padded + v * kLanes);
+  }
+  for (int64_t j = begin; j < end; ++j) {
+    Vec row[kVectors];
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) row[v] = load(values + j * padded + v * kLanes);
+#pragma GCC unroll 12
+    for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) sums[i][v] += p[i * kBlock + j] * row[v];
+    }
+  }
+#pragma GCC unroll 12
+  for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) store(y + i * padded + v * kLanes, sums[i][v]);
+  }
+}
+
+template <int kRows = kTileRows>
+void add_values(int64_t rows, const float* p, const float* values, int64_t begin, int64_t end, int64_t padded,
+                float* y) {
+  if (begin >= end) return;
+  if (rows == kRows) {
+    int64_t d = 0;
+    for (; d + kLanes < padded; d += 2 * kLanes) {
+      add_values_tile<2, kRows>(p, values + d, begin, end, padded, y + d);
+    }
+    if (d < padded) add_values_tile<1, kRows>(p, values + d, begin, end, padded, y + d);
+  } else if constexpr (kRows > 1) {
+    add_values<kRows - 1>(rows, p, values, begin, end, padded, y);
+  }
+}
+
+// What a thread works in. W as in Attention.
+template <class W>
+struct Scratch {
+  float* q;          // words of [rows, D]
+  float* keys;       // words of [D, kBlock]
+  float* values;     // [kBlock, padded]
+  float* scores;     // [kTileRows, kBlock]; then their probabilities
+  float *part, *all;  // Sums, of a block and of all
+  int64_t* places;   // [kBlock]: where in the cache a key begins
+  int64_t bytes;
+
+  Scratch(void* memory, int64_t rows, int64_t D, int64_t padded) {
+    Pieces pieces(memory);
+    q = pieces.take<float>(rows * D);
+    keys = pieces.take<float>(D * kBlock);
+    values = pieces.take<float>(kBlock * padded);
+    scores = pieces.take<float>(kTileRows * kBlock);
+    part = pieces.take<float>(Sums::size(rows, padded));
+    all = pieces.take<float>(Sums::size(rows, padded));
+    places = pieces.take<int64_t>(kBlock);
+    bytes = pieces.bytes();
+  }
+};
+
+// The keys of a block that the rows of a group see, counted from the block's first.
+struct Range {
+  int64_t begin, end;
+};
+
+// Numbers are T in memory; scores are products of words of W.
+template <class T, class W>
+class Attention {
+ public:
+  Attention(const PagedAttention& args, int64_t rows)
+      : a_(args),
+        M_(args.qkv.dims[1]),
+        H_(args.y.dims[1]),
+        D_(args.qkv.dims[2]),
+        K_(args.k_cache.dims[1]),
+        G_(H_ / K_),
+        most_rows_(rows),
+        padded_(round_up(D_, kLanes)),
+        words_(D_ / kPerWord<W>) {}
+
+  int64_t scratch_bytes() const { return Scratch<W>(nullptr, most_rows_, D_, padded_).bytes; }
+
+  // All blocks of a key head, or the one of a task whose group has partials.
+  void run(const Task& task, int64_t g, void* memory) const {
+    const Scratch<W> scratch(memory, most_rows_, D_, padded_);
+    const Group& group = *task.group;
+    const int64_t rows = group.count * G_;
+    pack_queries(group, g, scratch.q);
+    if (group.partials != nullptr) return attend(group, g, task.block, scratch, partial(group, g, task.block));
+    const Sums part(scratch.part, rows, padded_), all(scratch.all, rows, padded_);
+    all.clear(rows);
+    for (int64_t block = group.first_block; block < group.first_block + group.blocks; ++block) {
+      attend(group, g, block, scratch, part);
+      for (int64_t r = 0; r < rows; ++r) join_row(all, part, r);
+    }
+    write(group, g, all);
+  }
+
+  // The partials of a group and a key head become the result.
+  void join(const Group& group, int64_t g, void* memory) const {
+    const int64_t rows = group.count * G_;
+    const Sums all(Scratch<W>(memory, most_rows_, D_, padded_).all, rows, padded_);
+    all.clear(rows);
+    for (int64_t block = group.first_block; block < group.first_block + group.blocks; ++block) {
+      const Sums part = partial(group, g, block);
+      for (int64_t r = 0; r < rows; ++r) join_row(all, part, r);
+    }
+    write(group, g, all);
+  }
+
+ private:
+  Sums partial(const Group& group, int64_t g, int64_t block) const {
+    const int64_t rows = group.count * G_, i = g * group.blocks + block - group.first_block;
+    return Sums(group.partials + i * Sums::size(rows, padded_), rows, padded_);
+  }
+
+  // What row r sees of the block that begins at key `start`; nothing if end <= begin.
+  Range range(const Group& group, int64_t start, int64_t r) const {
+    const int64_t position = group.position + r / G_;
+    const int64_t first = a_.window > 0 ? max(0, position + 1 - a_.window) : 0;
+    return {max(0, first - start), min(kBlock, position + 1 - start)};
+  }
+
+  void pack_queries(const Group& group, int64_t g, float* q) const {
+    for (int64_t r = 0; r < group.count * G_; ++r) {
+      const T* from = a_.qkv.as<const T>() + ((group.token + r / G_) * M_ + g * G_ + r % G_) * D_;
+      float* to = q + r * words_;
+      for (int64_t w = 0; w < words_; w += kLanes) {
+        store(to + w, load_words(from + w * kPerWord<W>, words_ - w), min(kLanes, words_ - w));
+      }
+    }
+  }
+
+  // Of n words those that a vector holds, zeros behind them: a free slot may hold NaN, and none is read.
+  static WW_INLINE Vec load_words(const T* from, int64_t n) {
+    if constexpr (kPerWord<W> == 1) return load_channels(from, n);
+    return load_channels(reinterpret_cast<const float*>(from), n);
+  }
+
+  void locate(const Group& group, int64_t g, int64_t start, Range keys, int64_t* places) const {
+    const int32_t* pages = a_.pages.as<int32_t>() + group.sequence * a_.pages.dims[1];
+    for (int64_t j = keys.begin; j < keys.end;) {
+      const int64_t key = start + j, in_page = key % a_.page_size;
+      const int64_t slot = pages[key / a_.page_size] * a_.page_size + in_page;
+      const int64_t count = min(keys.end - j, a_.page_size - in_page);
+      for (int64_t i = 0; i < count; ++i, ++j) places[j] = ((slot + i) * K_ + g) * D_;
+    }
+  }
+
+  // to[w, j] = word w of key j; zeros in the lanes beside keys [begin, end).
+  void pack_keys(const int64_t* places, Range keys, float* to) const {
+    const T* cache = a_.k_cache.as<const T>();
+    for (int64_t j = keys.begin / kLanes * kLanes; j < keys.end; j += kLanes) {
+      for (int64_t w = 0; w < words_; w += kLanes) {
+        Vec tile[kLanes];
+        for (int64_t i = 0; i < kLanes; ++i) {
+          const bool is_there = j + i >= keys.begin && j + i < keys.end;
+          tile[i] = is_there ? load_words(cache + places[j + i] + w * kPerWord<W>, words_ - w) : zero();
+        }
+        transpose(tile);
+        const int64_t n = min(kLanes, words_ - w);
+        for (int64_t i = 0; i < n; ++i) store(to + (w + i) * kBlock + j, tile[i]);
+      }
+    }
+  }
+
+  void pack_values(const int64_t* places, Range keys, float* to) const {
+    const T* cache = a_.v_cache.as<const T>();
+    for (int64_t j = keys.begin; j < keys.end; ++j) {
+      for (int64_t d = 0; d < D_; d += kLanes) {
+        store(to + j * padded_ + d, load_channels(cache + places[j] + d, D_ - d));
+      }
+    }
+  }
+
+  // The sums of every row over one block of keys.
+  void attend(const Group& group, int64_t g, int64_t block, const Scratch<W>& scratch, const Sums& sums) const {
+    const int64_t rows = group.count * G_, start = block * kBlock;
+    sums.clear(rows);
+    int64_t first = 0, last = rows;  // the rows that see any of it
+    const auto sees_none = [&](int64_t r) {
+      const Range seen = range(group, start, r);
+      return seen.begin >= seen.end;
+    };
+    while (first < last && sees_none(first)) ++first;
+    while (first < last && sees_none(last - 1)) --last;
+    if (first == last) return;
+
+    const Range keys = {range(group, start, first).begin, range(group, start, last - 1).end};
+    locate(group, g, start, keys, scratch.places);
+    pack_keys(scratch.places, keys, scratch.keys);
+    pack_values(scratch.places, keys, scratch.values);
+    const int64_t tiles = ceil_div(last - first, kTileRows);
+    for (int64_t tile = 0; tile < tiles; ++tile) {
+      const int64_t begin = first + (last - first) * tile / tiles, end = first + (last - first) * (tile + 1) / tiles;
+      attend_tile(group, start, begin, end, scratch, sums);
+    }
+  }
+
+  // Rows [begin, end), at most kTileRows. Scores of keys that a row does not see are computed and then left out.
+  void attend_tile(const Group& group, int64_t start, int64_t begin, int64_t end, const Scratch<W>& scratch,
+                   const Sums& sums) const {
+    const Range first = range(group, start, begin), last = range(group, start, end - 1);
+    int64_t j = first.begin / kLanes * kLanes;
+    Product product{end - begin, words_, scratch.q + begin * words_, words_, scratch.keys + j, kBlock,
+                    scratch.scores + j, kBlock, false};
+    const auto advance = [&](int64_t lanes) {
+      j += lanes;
+      product.b += lanes;
+      product.c += lanes;
+    };
+    for (; j + kLanes < last.end; advance(2 * kLanes)) multiply<W, By::rows, Vec, 2>(product);
+    if (j < last.end) multiply<W, By::rows, Vec, 1>(product);
+
+    for (int64_t r = begin; r < end; ++r) {
+      const Range seen = range(group, start, r);
+      float* scores = scratch.scores + (r - begin) * kBlock;
+      softmax_row(scores, seen.begin, seen.end, a_.scale * kLog2E, sums.top + r, sums.total + r);
+    }
+
+    // Together what all of them see, and row by row what is before and behind.
+    const Range all = last.begin < first.end ? Range{last.begin, first.end} : Range{first.begin, first.begin};
+    for (int64_t r = begin; r < end; ++r) {
+      const int64_t before = min(all.begin, range(group, start, r).end);
+      add_row_values(r, begin, {range(group, start, r).begin, before}, scratch, sums);
+    }
+    add_values(end - begin, scratch.scores, scratch.values, all.begin, all.end, padded_, sums.y + begin * padded_);
+    for (int64_t r = begin; r < end; ++r) {
+      const int64_t behind = max(all.end, range(group, start, r).begin);
+      add_row_values(r, begin, {behind, range(group, start, r).end}, scratch, sums);
+    }
+  }
+
+  void add_row_values(int64_t r, int64_t begin, Range keys, const Scratch<W>& scratch, const Sums& sums) const {
+    add_values(1, scratch.scores + (r - begin) * kBlock, scratch.values, keys.begin, keys.end, padded_,
+               sums.y + r * padded_);
+  }
+
+  void write(const Group& group, int64_t g, const Sums& sums) const {
+    for (int64_t r = 0; r < group.count * G_; ++r) {
+      T* to = a_.y.as<T>() + ((group.token + r / G_) * H_ + g * G_ + r % G_) * D_;
+      const float factor = 1.0f / sums.total[r];
+      for (int64_t d = 0; d < D_; d += kLanes) {
+        store_channels(to + d, load(sums.y + r * padded_ + d) * factor, D_ - d);
+      }
+    }
+  }
+
+  const PagedAttention& a_;
+  int64_t M_, H_, D_, K_, G_, most_rows_, padded_, words_;
+};
+
+// Calls body(group) for the groups of at most `most` tokens that the tokens form, in order.
+template <class Body>
+void for_each_group(const PagedAttention& a, int64_t most, const Body& body) {
+  const int64_t T = a.qkv.dims[0];
+  const int32_t *sequences = a.sequences.as<int32_t>(), *positions = a.positions.as<int32_t>();
+  for (int64_t t = 0; t < T;) {
+    int64_t end = t + 1;
+    while (end < T && end - t < most && sequences[end] == sequences[t] && positions[end] == positions[end - 1] + 1) {
+      ++end;
+    }
+    const int64_t first = a.window > 0 ? max(0, positions[t] + 1 - a.window) : 0;
+    const int64_t first_block = first / kBlock, blocks = positions[end - 1] / kBlock + 1 - first_block;
+    body(Group{t, end - t, sequences[t], positions[t], first_block, blocks, nullptr});
+    t = end;
+  }
+}
+
+void check_pages(const PagedAttention& a, const Group& group) {
+  const int64_t first = a.window > 0 ? max(0, group.position + 1 - a.window) : 0;
+  const int64_t begin = group.sequence * a.pages.dims[1] + first / a.page_size;
+  const int64_t end = group.sequence * a.pages.dims[1] + (group.position + group.count - 1) / a.page_size + 1;
+  check_indices("pages", a.pages, begin, end, a.k_cache.dims[0] / a.page_size);
+}
+
+}  // namespace
+
+void compute(const KvCacheWrite& a, Workers& workers) {
+  const int64_t T = a.qkv.dims[0], M = a.qkv.dims[1], D = a.qkv.dims[2], N = a.k_cache.dims[0], K = a.k_cache.dims[1];
+  check_indices("slots", a.slots, N);
+  const int64_t head_bytes = D * dtype_bytes(a.qkv.dtype);
+  const char* qkv = a.qkv.as<const char>();
+  for_each_row(workers, T, kTokensPerTask, [&](int64_t t, int) {
+    const char* keys = qkv + (t * M + M - 2 * K) * head_bytes;
+    const int64_t slot = a.slots.as<int32_t>()[t] * K * head_bytes;
+    __builtin_memcpy(a.k_cache.as<char>() + slot, keys, K * head_bytes);
+    __builtin_memcpy(a.v_cache.as<char>() + slot, keys + K * head_bytes, K * head_bytes);
+  });
+}
+
+void compute(const PagedAttention& a, Workers& workers) {
+  const int64_t H = a.y.dims[1], D = a.qkv.dims[2], K = a.k_cache.dims[1], G = H / K;
+  check_indices("sequences", a.sequences, a.pages.dims[0]);
+  check_indices("positions", a.positions, a.pages.dims[1] * a.page_size);
+  const int64_t tokens = max(1, kGroupRows / G), padded = round_up(D, kLanes);
+  int64_t num_groups = 0, all_blocks = 0;
+  for_each_group(a, tokens, [&](const Group& group) {
+    check_pages(a, group);
+    ++num_groups;
+    all_blocks += group.blocks * K;
+  });
+
+  // Where a thread would have too little to do beside a group's blocks, they are tasks of their own.
+  int64_t num_tasks = 0, num_partials = 0;
+  const auto partials_of = [&](const Group& group) {
+    const int64_t size = round_up(K * group.blocks * Sums::size(group.count * G, padded), kLanes);
+    const bool is_long = group.blocks > 1 && 2 * group.blocks * workers.threads() > all_blocks;
+    return workers.threads() > 1 && is_long && num_partials + size <= kMostPartials ? size : 0;
+  };
+  for_each_group(a, tokens, [&](const Group& group) {
+    const int64_t size = partials_of(group);
+    num_tasks += size > 0 ? group.blocks : 1;
+    num_partials += size;
+  });
+
+  struct Shared {
+    Group* groups;
+    Task* tasks;
+    float* partials;
+    int64_t bytes;
+
+    Shared(void* memory, int64_t num_groups, int64_t num_tasks, int64_t num_partials) {
+      Pieces pieces(memory);
+      groups = pieces.take<Group>(num_groups);
+      tasks = pieces.take<Task>(num_tasks);
+      partials = pieces.take<float>(num_partials);
+      bytes = pieces.bytes();
+    }
+  };
+  const int64_t shared_bytes = Shared(nullptr, num_groups, num_tasks, num_partials).bytes;
+  const Shared shared(workers.shared_scratch(shared_bytes), num_groups, num_tasks, num_partials);
+  num_groups = num_tasks = num_partials = 0;
+  for_each_group(a, tokens, [&](const Group& found) {
+    Group& group = shared.groups[num_groups++] = found;
+    const int64_t size = partials_of(group);
+    if (size > 0) group.partials = shared.partials + num_partials;
+    num_partials += size;
+    for (int64_t i = 0; i < (size > 0 ? group.blocks : 1); ++i) {
+      shared.tasks[num_tasks++] = {&group, group.first_block + i};
+    }
+  });
+
+  const auto run = [&]<class T, class W>() {
+    const Attention<T, W> attention(a, tokens * G);
+    const int64_t bytes = attention.scratch_bytes();
+    for (int thread = 0; thread < workers.threads(); ++thread) workers.scratch(thread, bytes);
+    workers.parallel_for(num_tasks * K, [&](int64_t task, int thread) {
+      attention.run(shared.tasks[task / K], task % K, workers.scratch(thread, bytes));
+    });
+    if (num_partials == 0) return;
+    workers.parallel_for(num_groups * K, [&](int64_t task, int thread) {
+      const Group& group = shared.groups[task / K];
+      if (group.partials != nullptr) attention.join(group, task % K, workers.scratch(thread, bytes));
+    });
+  };
+  dispatch_float(a.qkv.dtype, [&]<class T>() {
+    if (D % kPerWord<T> == 0) return run.template operator()<T, T>();
+    run.template operator()<T, float>();  // no whole words
+  });
+}
+
+}  // namespace ww::cpu::WW_ISA
