@@ -25,7 +25,17 @@ export {
   DROP_REASONS,
   type PairRow,
 } from "./feedback/binarize.js";
+export { Engine, type EngineOptions } from "./generate/engine.js";
 export { type Generated, type GenerateOptions, generate } from "./generate/generate.js";
+export type {
+  EngineStats,
+  GenerationEvent,
+  GenerationRequest,
+  SamplingOptions,
+  ScoredToken,
+  TextGenerator,
+  TokenLogprob,
+} from "./generate/request.js";
 export { type ModelConfig, readModelConfig } from "./model/config.js";
 export { initialise } from "./model/init.js";
 export { Llama } from "./model/llama.js";
@@ -41,6 +51,7 @@ export { alignStages, type Stage } from "./run/align.js";
 export type { RunEvent, RunSummary } from "./run/events.js";
 export { binarizeFile } from "./run/feedback.js";
 export { type GeneratedText, type GenerateTextOptions, generateText } from "./run/generate_text.js";
+export { type LoadEngineOptions, type LoadedEngine, loadEngine } from "./run/load_engine.js";
 export type { RunOptions } from "./run/run.js";
 export { runDpo, runSft } from "./run/start.js";
 export { Arena } from "./tensor/arena.js";

@@ -14,6 +14,7 @@ import type { Device } from "../../lib/tensor/device.js";
 import { openDevice, Rows, resultsFile } from "../common.js";
 import { timeKernel } from "../kernels/harness.js";
 import { median } from "../median.js";
+import { modelFolder } from "./model_folder.js";
 import { measureOperations, type Operation } from "./operations.js";
 import { measureTraining } from "./trainings.js";
 import { TRAININGS, type Training } from "./workloads.js";
@@ -63,7 +64,7 @@ for (const training of TRAININGS) {
   if (!isWanted(training.name)) continue;
   const result = await measureTraining(training, {
     python: values.python,
-    model: makeModel(training.model),
+    model: modelFolder(training.model, values),
     rows: training.task === "sft" ? values.chats : values.pairs,
     threads,
     ...stepsOf(training),
@@ -152,16 +153,6 @@ async function measureProducts(device: Device, dtype: Training["dtype"]): Promis
     return (gflops * 1e9 * us_p50) / us_p20;
   }
   return Number.NaN;
-}
-
-/** Made once, in build. */
-function makeModel(size: string): string {
-  const folder = join(ROOT, "build/peers", `model-${size}`);
-  if (existsSync(join(folder, "config.json"))) return folder;
-  const script = join(import.meta.dirname, "make_model.py");
-  const { status, stderr } = spawnSync(values.python, [script, values.tokenizer, folder, size], { encoding: "utf8" });
-  if (status !== 0) fail(`make_model.py: ${stderr}`);
-  return folder;
 }
 
 function fail(message: string): never {

@@ -1,16 +1,16 @@
-import { AbortedError, ConfigError } from "../base/errors.js";
-import { Random } from "../base/random.js";
-import { decode, prefill } from "../model/decode.js";
-import { KvCache } from "../model/kv_cache.js";
+import { assert, ConfigError } from "../base/errors.js";
 import type { Llama } from "../model/llama.js";
-import { Arena } from "../tensor/arena.js";
-import { type SampleOptions, sampleToken } from "./sample.js";
+import { Engine } from "./engine.js";
+import type { GenerationRequest, SamplingOptions } from "./request.js";
 
-export interface GenerateOptions extends Partial<SampleOptions> {
+export interface GenerateOptions extends SamplingOptions {
   readonly maxNewTokens: number;
+  /** 0, the default here, takes the most likely token. */
+  readonly temperature?: number | undefined;
   /** Tokens that end an answer; they are not part of it. */
   readonly stopTokens?: readonly number[];
-  readonly seed?: number;
+  /** Default 0. */
+  readonly seed?: number | undefined;
   /** Ends it with an AbortedError before the next token. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -20,16 +20,8 @@ export interface Generated {
   readonly finish: "stop" | "length";
 }
 
-interface Sequence {
-  readonly prompt: Int32Array;
-  readonly begin: number; // its first slot of the cache
-  readonly answer: number[];
-  readonly random: Random;
-  finish?: "stop" | "length";
-}
-
-/** Prompts that share a pass through the model. More of them cost memory for the cache and gain little. */
-const BATCH = 64;
+/** Most prompts that share a step. More of them cost memory for the cache and gain little. */
+const MOST_AT_ONCE = 64;
 
 /**
  * Continues prompts of token ids. Each has its own stream of random numbers, so that an answer depends on the seed and on
@@ -40,100 +32,27 @@ export async function generate(
   prompts: readonly Int32Array[],
   options: GenerateOptions,
 ): Promise<Generated[]> {
-  checkOptions(options);
-  const results: Generated[] = [];
-  for (let first = 0; first < prompts.length; first += BATCH) {
-    const batch = prompts.slice(first, first + BATCH);
-    results.push(...(await generateBatch(model, batch, first, options)));
+  const { maxNewTokens, temperature = 0, seed = 0, stopTokens = [], signal, ...sampling } = options;
+  if (prompts.length === 0) return [];
+  if (!(Number.isInteger(maxNewTokens) && maxNewTokens > 0)) {
+    throw new ConfigError("maxNewTokens", `${maxNewTokens}, expected a positive integer`);
   }
-  return results;
-}
-
-function checkOptions({ maxNewTokens, temperature = 0, topP = 1 }: GenerateOptions): void {
-  const refuse = (key: string, found: number, expected: string): never => {
-    throw new ConfigError(key, `${found}, expected ${expected}`);
-  };
-  if (!(Number.isInteger(maxNewTokens) && maxNewTokens > 0)) refuse("maxNewTokens", maxNewTokens, "a positive integer");
-  if (!(temperature >= 0)) refuse("temperature", temperature, "a number from 0 up");
-  if (!(topP > 0 && topP <= 1)) refuse("topP", topP, "a number above 0 and at most 1");
-}
-
-async function generateBatch(model: Llama, prompts: readonly Int32Array[], first: number, options: GenerateOptions) {
   const limit = model.config.maxPositionEmbeddings;
-  const longest = Math.max(...prompts.map((prompt) => prompt.length));
-  const shortest = Math.min(...prompts.map((prompt) => prompt.length));
-  if (shortest === 0) throw new ConfigError("prompt", "0 tokens, expected at least one");
-  if (longest >= limit) {
-    throw new ConfigError("prompt", `${longest} tokens, expected fewer than max_position_embeddings, ${limit}`);
+  const lengths = prompts.map(({ length }) => Math.min(length + maxNewTokens, limit));
+  const atOnce = Math.min(prompts.length, MOST_AT_ONCE);
+  const longest = Math.max(...lengths);
+  await using engine = new Engine(model, { maxSequences: atOnce, cacheTokens: atOnce * Math.ceil(longest / 16) * 16 });
+  const requests = prompts.map((prompt, i): GenerationRequest => {
+    return { ...sampling, prompt, maxNewTokens, temperature, stopTokens, signal, seed: seed + i * 2 ** 32 };
+  });
+  return await Promise.all(requests.map((request) => collect(engine, request)));
+}
+
+async function collect(engine: Engine, request: GenerationRequest): Promise<Generated> {
+  const ids: number[] = [];
+  for await (const event of engine.generate(request)) {
+    if (event.kind === "token") ids.push(event.id);
+    if (event.kind === "end") return { ids: Int32Array.from(ids), finish: event.finish };
   }
-  const capacity = Math.min(longest + options.maxNewTokens, limit);
-  const sequences = prompts.map((prompt, b): Sequence => {
-    return { prompt, begin: b * capacity, answer: [], random: new Random(options.seed ?? 0, first + b) };
-  });
-
-  const sizes = { sequences: prompts.length, capacity, dtype: model.parameters.dtype };
-  using cache = new KvCache(model.device, model.config, sizes);
-  using arena = new Arena(model.device);
-  let running = sequences;
-  stopIfAborted(0, options);
-  let logits = await prefill(model, arena, cache, packPrompts(sequences)).readFloats();
-  for (;;) {
-    take(running, logits, options, capacity);
-    running = running.filter(({ finish }) => finish === undefined);
-    if (running.length === 0) break;
-    stopIfAborted(running[0]!.answer.length, options);
-    arena.reset();
-    logits = await decode(model, arena, cache, {
-      tokens: Int32Array.from(running, ({ answer }) => answer.at(-1)!),
-      begins: Int32Array.from(running, ({ begin }) => begin),
-      lengths: Int32Array.from(running, ({ prompt, answer }) => prompt.length + answer.length),
-    }).readFloats();
-  }
-  return sequences.map(({ answer, finish }) => ({ ids: Int32Array.from(answer), finish: finish! }));
-}
-
-function stopIfAborted(done: number, { signal, maxNewTokens }: GenerateOptions): void {
-  if (signal?.aborted) throw new AbortedError(0, `stopped after ${done} of at most ${maxNewTokens} tokens`);
-}
-
-/** Draws the next token of every running sequence from its row of the logits, and finds out which have ended. */
-function take(running: readonly Sequence[], logits: Float32Array, options: GenerateOptions, capacity: number): void {
-  const { temperature = 0, topP = 1, stopTokens = [], maxNewTokens } = options;
-  const V = logits.length / running.length;
-  running.forEach((sequence, b) => {
-    const token = sampleToken(logits.subarray(b * V, (b + 1) * V), { temperature, topP }, sequence.random);
-    if (stopTokens.includes(token)) {
-      sequence.finish = "stop";
-      return;
-    }
-    sequence.answer.push(token);
-    const isFull = sequence.prompt.length + sequence.answer.length >= capacity;
-    if (isFull || sequence.answer.length >= maxNewTokens) sequence.finish = "length";
-  });
-}
-
-function packPrompts(sequences: readonly Sequence[]) {
-  const T = sequences.reduce((n, { prompt }) => n + prompt.length, 0);
-  const packed = {
-    tokens: new Int32Array(T),
-    positions: new Int32Array(T),
-    sequenceStart: new Int32Array(T),
-    visibleUntil: new Int32Array(T),
-    slots: new Int32Array(T),
-    rows: new Int32Array(sequences.length),
-  };
-  let at = 0;
-  sequences.forEach(({ prompt, begin }, b) => {
-    const end = at + prompt.length;
-    packed.tokens.set(prompt, at);
-    packed.sequenceStart.fill(at, at, end);
-    packed.visibleUntil.fill(end, at, end);
-    for (let i = 0; i < prompt.length; i++) {
-      packed.positions[at + i] = i;
-      packed.slots[at + i] = begin + i;
-    }
-    packed.rows[b] = end - 1;
-    at = end;
-  });
-  return packed;
+  assert(false, "a request ends with the end of its choice");
 }

