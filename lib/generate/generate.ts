@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { assert, ConfigError } from "../base/errors.js";
 import type { Llama } from "../model/llama.js";
 import { Engine } from "./engine.js";
@@ -41,11 +42,21 @@ export async function generate(
   const lengths = prompts.map(({ length }) => Math.min(length + maxNewTokens, limit));
   const atOnce = Math.min(prompts.length, MOST_AT_ONCE);
   const longest = Math.max(...lengths);
+  const controller = new AbortController();
+  setMaxListeners(0, controller.signal); // every request listens
+  const abort = (): void => controller.abort();
+  signal?.addEventListener("abort", abort);
+  if (signal?.aborted) abort();
   await using engine = new Engine(model, { maxSequences: atOnce, cacheTokens: atOnce * Math.ceil(longest / 16) * 16 });
   const requests = prompts.map((prompt, i): GenerationRequest => {
-    return { ...sampling, prompt, maxNewTokens, temperature, stopTokens, signal, seed: seed + i * 2 ** 32 };
+    const own = { prompt, seed: seed + i * 2 ** 32, signal: controller.signal };
+    return { ...sampling, maxNewTokens, temperature, stopTokens, ...own };
   });
-  return await Promise.all(requests.map((request) => collect(engine, request)));
+  try {
+    return await Promise.all(requests.map((request) => collect(engine, request)));
+  } finally {
+    signal?.removeEventListener("abort", abort);
+  }
 }
 
 async function collect(engine: Engine, request: GenerationRequest): Promise<Generated> {
