@@ -29,7 +29,6 @@ export interface Setting {
 
 const isWhole = (value: number): boolean => Number.isSafeInteger(value) && value >= 0;
 const isPositive = (value: number): boolean => Number.isSafeInteger(value) && value > 0;
-const isPenalty = (value: number): boolean => value >= -2 && value <= 2;
 
 export const SETTINGS: readonly Setting[] = [
   setting("maxNewTokens", "most tokens of the answer", "a positive integer", isPositive),
@@ -53,8 +52,8 @@ export const SETTINGS: readonly Setting[] = [
     "a number above 0",
     (n) => n > 0 && Number.isFinite(n),
   ),
-  setting("presencePenalty", "taken from the logits of the answer's tokens", "a number from -2 to 2", isPenalty),
-  setting("frequencyPenalty", "the same, for every time they occur", "a number from -2 to 2", isPenalty),
+  setting("presencePenalty", "taken from the logits of the answer's tokens", "a number", Number.isFinite),
+  setting("frequencyPenalty", "the same, for every time they occur", "a number", Number.isFinite),
   setting("seed", "draws the tokens", "a whole number", isWhole),
 ];
 

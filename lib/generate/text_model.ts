@@ -8,3 +8,14 @@ export interface TextModel {
   readonly tokenizer: Pick<Tokenizer, "encode">;
   readonly template: Pick<ChatTemplate, "render" | "knowsSystem">;
 }
+
+export interface LoadedTextModel extends TextModel, AsyncDisposable {
+  /** What it computes on and in. */
+  readonly device: string;
+}
+
+/** Makes a model's folder ready to answer; loadEngine is one. */
+export type LoadTextModel = (
+  folder: string,
+  options: { readonly device?: string | undefined; readonly chatTemplate?: string | undefined },
+) => Promise<LoadedTextModel>;

@@ -72,7 +72,9 @@ export async function generateFile(
       const seed = request.seed === undefined ? undefined : new Random(request.seed, index).nextUint32();
       const asked = complete(model.engine, { ...request, prompt: prompts[index]!, seed, signal: stop });
       const answers = await asked.catch((error) => {
-        throw error instanceof ConfigError && error.key === "prompt" ? new DataError(rows[index]!.place, error.message) : error;
+        throw error instanceof ConfigError && error.key === "prompt"
+          ? new DataError(rows[index]!.place, error.message)
+          : error;
       });
       partial.add(index, answerFields(prompts[index]!.length, answers, request.logprobs !== undefined));
       for (const { numTokens } of answers) tokens += numTokens;
@@ -93,7 +95,10 @@ function stopped({ done, total }: GenerateProgress, path: string): AbortedError 
   return new AbortedError(0, `stopped after ${done} of ${total} prompts${kept}`);
 }
 
-async function* lines(rows: readonly PromptRow[], answers: ReadonlyMap<number, AnswerFields>): AsyncGenerator<Uint8Array> {
+async function* lines(
+  rows: readonly PromptRow[],
+  answers: ReadonlyMap<number, AnswerFields>,
+): AsyncGenerator<Uint8Array> {
   for (const [index, { fields }] of rows.entries()) {
     yield Buffer.from(`${JSON.stringify({ ...fields, ...answers.get(index) })}\n`);
   }

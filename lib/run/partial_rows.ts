@@ -66,7 +66,13 @@ export class PartialRows<Row> {
   }
 }
 
-function readFinished<Row>(path: string, head: string, lines: string[], origin: Origin, goesOn: boolean): Map<number, Row> {
+function readFinished<Row>(
+  path: string,
+  head: string,
+  lines: string[],
+  origin: Origin,
+  goesOn: boolean,
+): Map<number, Row> {
   const before = parseLine(path, head).origin;
   if (!isObject(before)) throw new FileError(path, "is there and holds no finished rows, expected no such file");
   if (!goesOn) {

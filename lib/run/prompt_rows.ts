@@ -26,7 +26,8 @@ export interface PromptOptions {
  */
 export async function readPromptRows(path: string, options: PromptOptions = {}): Promise<PromptRow[]> {
   const rows: PromptRow[] = [];
-  for await (const row of path.endsWith(".txt") ? readLines(path) : readRows(path)) rows.push(toPromptRow(row, options));
+  for await (const row of path.endsWith(".txt") ? readLines(path) : readRows(path))
+    rows.push(toPromptRow(row, options));
   return rows;
 }
 
@@ -79,6 +80,8 @@ export function encodePrompt(
   if (raw && typeof prompt === "string") return tokenizer.encode(prompt, { addSpecialTokens: true });
   const messages = typeof prompt === "string" ? [{ role: "user", content: prompt }] : prompt;
   const withSystem =
-    system === undefined || messages[0]!.role === "system" ? messages : [{ role: "system", content: system }, ...messages];
+    system === undefined || messages[0]!.role === "system"
+      ? messages
+      : [{ role: "system", content: system }, ...messages];
   return tokenizer.encode(template.render(withSystem, { addGenerationPrompt: true }));
 }
