@@ -46,14 +46,12 @@ export class Conversation {
     this.expectNoAnswer();
     const [first, ...others] = messages;
     const system = first?.role === "system" ? first : undefined;
-    const history = system === undefined ? [...messages] : others;
-    const stray = history.findIndex(({ role }) => role === "system");
-    if (stray >= 0) {
-      const at = messages.indexOf(history[stray]!);
-      throw new ConfigError(`messages[${at}].role`, "system, expected the system's message to be the first");
+    const stray = messages.findIndex(({ role }, at) => role === "system" && at > 0);
+    if (stray > 0) {
+      throw new ConfigError(`messages[${stray}].role`, "system, expected the system's message to be the first");
     }
     this.system = system?.content;
-    this.history = history;
+    this.history = system === undefined ? [...messages] : others;
     this.numDropped = 0;
     this.lastAnswer = undefined;
   }
@@ -173,8 +171,8 @@ export class Conversation {
     const numDropped = starts[low] ?? this.numDropped;
     const ids = this.encode(messages.slice(numDropped));
     if (ids.length < this.maxTokens) return { ids, numDropped };
-    const what = this.systemText === undefined ? "the message" : "the message and the system's";
-    throw new ConfigError("messages", `${what} have ${ids.length} tokens, expected fewer than ${this.maxTokens}`);
+    const what = this.systemText === undefined ? "the message has" : "the message and the system's have";
+    throw new ConfigError("messages", `${what} ${ids.length} tokens, expected fewer than ${this.maxTokens}`);
   }
 
   private encode(messages: readonly Message[]): Int32Array {
