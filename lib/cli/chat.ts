@@ -6,7 +6,7 @@ import { ChatSession } from "./chat_session.js";
 import { type ChatStreams, ChatTerminal } from "./chat_terminal.js";
 import { addModel, addSettings, type ModelFlags, type Settings, settingsOf } from "./settings.js";
 
-interface Flags extends ModelFlags, Settings {
+export interface ChatFlags extends ModelFlags, Settings {
   readonly system?: string;
   readonly history: boolean;
 }
@@ -17,12 +17,12 @@ export function addChat(westwind: Command, load: LoadTextModel): void {
   chat
     .option("--system <text>", "what the system says before everything else")
     .option("--no-history", "do not keep the lines typed for the next chat")
-    .action((flags: Flags) => runChat(flags, load, process));
+    .action((flags: ChatFlags) => runChat(flags, load, process));
   addSettings(chat, { maxNewTokens: 1024, temperature: 0.7, topP: 0.95 });
 }
 
 /** Loads the model and chats until the input ends. */
-export async function runChat(flags: Flags, load: LoadTextModel, streams: ChatStreams): Promise<void> {
+export async function runChat(flags: ChatFlags, load: LoadTextModel, streams: ChatStreams): Promise<void> {
   const { model: folder, system } = flags;
   await using loaded = await load(folder, flags);
   const conversation = new Conversation(loaded);

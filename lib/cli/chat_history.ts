@@ -1,8 +1,8 @@
-import { appendFile, readFile } from "node:fs/promises";
+import { appendFile, readFile, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, isAbsolute, join } from "node:path";
 
-import { makeFolder, writeFileAtomic } from "../base/files.js";
+import { makeFolder } from "../base/files.js";
 
 /** Lines that are kept. The file is cut to as many when it holds twice that. */
 const KEPT = 1000;
@@ -28,7 +28,7 @@ export class ChatHistory {
     await appendFile(path, "", { mode: 0o600 });
     const lines = (await readFile(path, "utf8")).split("\n").filter((line) => line !== "");
     const kept = lines.slice(-KEPT);
-    if (lines.length > 2 * KEPT) await writeFileAtomic(path, `${kept.join("\n")}\n`);
+    if (lines.length > 2 * KEPT) await writeFile(path, `${kept.join("\n")}\n`); // in place, which keeps who may read it
     return new ChatHistory(path, kept.reverse());
   }
 

@@ -61,7 +61,9 @@ function setting(key: SettingKey, about: string, expected: string, isRight: Sett
   return { key, name: separated(key, "_"), about, expected, isRight };
 }
 
-const separated = (key: string, mark: string): string => key.replace(/[A-Z]/g, (c) => mark + c.toLowerCase());
+function separated(key: string, mark: string): string {
+  return key.replace(/[A-Z]/g, (letter) => mark + letter.toLowerCase());
+}
 
 /** Reads a number. Throws an error made of what was found and what was expected. */
 export function readNumber(

@@ -130,7 +130,7 @@ describe("a full context", () => {
     await said(chat.say("x", options));
     expect([chat.droppedTurns, chat.lastAnswer!.promptTokens]).toEqual([0, 250]);
     await said(chat.say(turn("i"), options));
-    expect(chat.droppedTurns).toBe(4);
+    expect(chat.droppedTurns).toBe(3);
   });
 
   test("refuses what does not fit alone, and keeps the rest", async () => {

@@ -44,15 +44,15 @@ export class FakeEngine implements TextGenerator {
     const prompt = textOf(request.prompt);
     const limit = Math.min(request.maxNewTokens ?? this.maxTokens, this.maxTokens - request.prompt.length);
     if (limit <= 0) throw new ConfigError("prompt", "no room");
+    const stopped = new Promise<void>((resolve) => {
+      request.signal?.addEventListener("abort", () => resolve(), { once: true });
+    });
     yield { kind: "prompt", cachedTokens: 0 };
     for (let choice = 0; choice < (request.choices ?? 1); choice++) {
       const pieces = this.reply(prompt, choice);
       let id = 0;
       for (const text of pieces.slice(0, limit)) {
-        const stop = new Promise<"abort">((resolve) => {
-          request.signal?.addEventListener("abort", () => resolve("abort"), { once: true });
-        });
-        await Promise.race([this.pace(prompt), stop]);
+        await Promise.race([this.pace(prompt), stopped]);
         if (request.signal?.aborted) throw new AbortedError(0, `stopped after ${id} of at most ${limit} tokens`);
         if (text instanceof Error) throw text;
         const score = {
