@@ -1,8 +1,7 @@
-import { closeSync, fdatasyncSync, ftruncateSync, openSync, writeSync } from "node:fs";
+import { appendFileSync, closeSync, fdatasyncSync, ftruncateSync, openSync } from "node:fs";
 import { readFile, rm } from "node:fs/promises";
 
 import { ConfigError, FileError } from "../base/errors.js";
-import { isObject } from "../base/json.js";
 
 /** What rows were made with; rows made with anything else are not gone on with. */
 export type Origin = Readonly<Record<string, unknown>>;
@@ -31,13 +30,17 @@ export class PartialRows<Row> {
       if (cause.code === "ENOENT") return undefined;
       throw new FileError(path, cause.message, { cause });
     });
+    if (text && !text.startsWith('{"origin":')) {
+      throw new FileError(path, "is there and holds no finished rows, expected no such file");
+    }
     const whole = text?.slice(0, text.lastIndexOf("\n") + 1) ?? "";
     const [head, ...lines] = whole.split("\n").slice(0, -1);
-    const finished = head === undefined ? new Map<number, Row>() : readFinished<Row>(path, head, lines, origin, goesOn);
+    const isNew = lines.length === 0;
+    const finished = isNew ? new Map<number, Row>() : readFinished<Row>(path, head!, lines, origin, goesOn);
     try {
       const file = openSync(path, "a");
-      ftruncateSync(file, Buffer.byteLength(whole));
-      if (head === undefined) writeSync(file, `${JSON.stringify({ origin })}\n`);
+      ftruncateSync(file, isNew ? 0 : Buffer.byteLength(whole));
+      if (isNew) appendFileSync(file, `${JSON.stringify({ origin })}\n`);
       return new PartialRows(path, file, finished);
     } catch (cause) {
       throw new FileError(path, `cannot be written: ${(cause as Error).message}`, { cause });
@@ -46,7 +49,7 @@ export class PartialRows<Row> {
 
   add(index: number, row: Row): void {
     try {
-      writeSync(this.file, `${JSON.stringify({ index, row })}\n`);
+      appendFileSync(this.file, `${JSON.stringify({ index, row })}\n`);
     } catch (cause) {
       throw new FileError(this.path, `cannot be written: ${(cause as Error).message}`, { cause });
     }
@@ -73,8 +76,7 @@ function readFinished<Row>(
   origin: Origin,
   goesOn: boolean,
 ): Map<number, Row> {
-  const before = parseLine(path, head).origin;
-  if (!isObject(before)) throw new FileError(path, "is there and holds no finished rows, expected no such file");
+  const before = parseLine(path, head).origin as Origin;
   if (!goesOn) {
     const found = `holds ${lines.length} finished rows of a call that was stopped`;
     throw new FileError(path, `${found}; go on with them with --continue, or remove the file`);
@@ -88,8 +90,7 @@ function readFinished<Row>(
 
 function parseLine(path: string, line: string): Record<string, unknown> {
   try {
-    const value: unknown = JSON.parse(line);
-    return isObject(value) ? value : {};
+    return JSON.parse(line);
   } catch (cause) {
     throw new FileError(path, `is not JSON: ${(cause as Error).message}`, { cause });
   }
