@@ -55,7 +55,7 @@ export { loadConversation, saveConversation } from "./run/conversation_file.js";
 export type { RunEvent, RunSummary } from "./run/events.js";
 export { binarizeFile } from "./run/feedback.js";
 export { type GenerateFileOptions, type GenerateProgress, generateFile } from "./run/generate_file.js";
-export { type GeneratedText, type GenerateTextOptions, generateText } from "./run/generate_text.js";
+export { type GenerateTextOptions, generateText } from "./run/generate_text.js";
 export { loadEngine } from "./run/load_engine.js";
 export { type PromptOptions, type PromptRow, readPromptRows } from "./run/prompt_rows.js";
 export type { RunOptions } from "./run/run.js";

@@ -59,6 +59,10 @@ export class ChatTerminal {
       this.wake();
     });
     this.readline.on("SIGINT", onInterrupt);
+    streams.stdout.on("error", ({ message }) => {
+      this.note(`stdout: ${message}`); // whoever read the answers is gone, or the disk is full
+      onInterrupt();
+    });
     this.readline.on("history", ([latest]) => onHistory?.(latest!));
   }
 

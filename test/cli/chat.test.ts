@@ -148,6 +148,17 @@ describe("through pipes", () => {
     expect([chat.engine.requests.length, chat.engine.numRunning, process.listenerCount("SIGINT")]).toEqual([1, 0, 0]);
   });
 
+  test("it ends where nobody takes the answers any more", async () => {
+    const chat = new Fixture(false);
+    chat.engine.reply = () => Array(1000).fill("b");
+    const refused = refusal(chat.start({ maxNewTokens: 900 }));
+    chat.stdin.write("Hi\nnever\n");
+    await chat.until(() => chat.answers.length > 2);
+    chat.stdout.destroy(new Error("write EPIPE"));
+    expect(await refused).toBe("AbortedError: stopped");
+    expect([chat.screen, chat.engine.requests.length]).toEqual(["stdout: write EPIPE\n", 1]);
+  });
+
   test("a long input waits in its pipe while an answer comes", async () => {
     const chat = new Fixture(false);
     let open = (): void => undefined;
