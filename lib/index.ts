@@ -25,6 +25,8 @@ export {
   DROP_REASONS,
   type PairRow,
 } from "./feedback/binarize.js";
+export { type Completion, complete } from "./generate/complete.js";
+export { type Answer, type AnswerOptions, Conversation } from "./generate/conversation.js";
 export { Engine, type EngineOptions } from "./generate/engine.js";
 export { type Generated, type GenerateOptions, generate } from "./generate/generate.js";
 export type {
@@ -36,6 +38,7 @@ export type {
   TextGenerator,
   TokenLogprob,
 } from "./generate/request.js";
+export type { LoadedTextModel, LoadTextModel, TextModel } from "./generate/text_model.js";
 export { type ModelConfig, readModelConfig } from "./model/config.js";
 export { initialise } from "./model/init.js";
 export { Llama } from "./model/llama.js";
@@ -48,10 +51,14 @@ export type { DpoRecipe, FeedbackRecipe, SftRecipe } from "./recipe/schema.js";
 export { showDuration, showNumber } from "./report/number.js";
 export { textTable } from "./report/table.js";
 export { alignStages, type Stage } from "./run/align.js";
+export { type AnsweredPrompt, answerPrompt } from "./run/answer_prompt.js";
+export { loadConversation, saveConversation } from "./run/conversation_file.js";
 export type { RunEvent, RunSummary } from "./run/events.js";
 export { binarizeFile } from "./run/feedback.js";
-export { type GeneratedText, type GenerateTextOptions, generateText } from "./run/generate_text.js";
+export { type GenerateFileOptions, type GenerateProgress, generateFile } from "./run/generate_file.js";
+export { type GenerateTextOptions, generateText } from "./run/generate_text.js";
 export { type LoadEngineOptions, type LoadedEngine, loadEngine } from "./run/load_engine.js";
+export { type PromptOptions, type PromptRow, readPromptRows } from "./run/prompt_rows.js";
 export type { RunOptions } from "./run/run.js";
 export { runDpo, runSft } from "./run/start.js";
 export { Arena } from "./tensor/arena.js";

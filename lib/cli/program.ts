@@ -1,8 +1,9 @@
 import { createRequire } from "node:module";
 import { Command, CommanderError } from "commander";
 
-import { AbortedError, UsageError, WestwindError } from "../index.js";
+import { AbortedError, type LoadTextModel, loadEngine, UsageError, WestwindError } from "../index.js";
 import { addAlign } from "./align.js";
+import { addChat } from "./chat.js";
 import { addFeedback } from "./feedback.js";
 import { addGenerate } from "./generate.js";
 import { addInfo } from "./info.js";
@@ -13,7 +14,7 @@ const EXIT_USAGE = 2;
 const EXIT_DEFECT = 70; // EX_SOFTWARE of sysexits.h
 const EXIT_INTERRUPTED = 130; // 128 + SIGINT, as shells count it
 
-function program(): Command {
+function program(load: LoadTextModel): Command {
   const westwind = new Command("westwind")
     .description("Aligns language models by the Zephyr recipe: dSFT, preference pairs from AI feedback, dDPO.")
     .version(createRequire(import.meta.url)("../../package.json").version)
@@ -22,7 +23,8 @@ function program(): Command {
   addTraining(westwind);
   addFeedback(westwind);
   addAlign(westwind);
-  addGenerate(westwind);
+  addGenerate(westwind, load);
+  addChat(westwind, load);
   addInfo(westwind);
   addQuickstart(westwind);
   return westwind;
@@ -30,10 +32,10 @@ function program(): Command {
 
 /**
  * Runs one command line and returns the exit code: 0, 1 for what went wrong, 2 for a wrong command line, 70 for a defect
- * of westwind, 130 for Ctrl-C.
+ * of westwind, 130 for Ctrl-C. `load` makes models ready to answer.
  */
-export async function main(args: readonly string[]): Promise<number> {
-  const westwind = program();
+export async function main(args: readonly string[], load: LoadTextModel = loadEngine): Promise<number> {
+  const westwind = program(load);
   try {
     if (args.length === 0) {
       process.stderr.write(westwind.helpInformation());

@@ -1,4 +1,4 @@
-import { DataError, ModelError } from "../base/errors.js";
+import { DataError } from "../base/errors.js";
 import type { TokenPair, TokenSequence } from "../data/encode.js";
 import { eachRow, type Rows } from "../data/rows.js";
 import type { ModelConfig } from "../model/config.js";
@@ -30,12 +30,6 @@ export function checkTokens(
     if (("ids" in row ? 0 : row.prompt.length) + answer > most) beyond++;
   }
   return beyond > 0 ? [[`${label} rows longer than the model's max_position_embeddings, ${most}`, beyond]] : [];
-}
-
-/** The same for one prompt, which has no row. */
-export function checkPrompt(ids: Int32Array, reader: Reader): void {
-  const fault = findUnknown(ids, reader);
-  if (fault !== undefined) throw new ModelError(reader.folder, fault);
 }
 
 function findUnknown(ids: Int32Array, { config, tokenizer, folder }: Reader): string | undefined {
