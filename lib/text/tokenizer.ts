@@ -112,6 +112,11 @@ export class Tokenizer {
     return bytes;
   }
 
+  /** What a token adds to the UTF-8 bytes of a text: nothing for a special token. */
+  textBytesOf(id: number): Buffer {
+    return this.specialIds.has(id) ? NOTHING : this.bytesOf(id);
+  }
+
   /** Whether a character has no token, so that encoding leaves it out. */
   leavesOut(character: string): boolean {
     return this.omits?.(character === " " ? "▁" : character) === true;
@@ -130,6 +135,8 @@ export class Tokenizer {
     }
   }
 }
+
+const NOTHING = Buffer.alloc(0);
 
 function buildPipeline(json: TokenizerJson, config: TokenizerFiles["config"]): Pipeline {
   const isBpe = json.model.type === "BPE";
