@@ -28,8 +28,9 @@ export class Admission {
       throw new ApiError(429, message, { code: "too_many_requests", headers: { "Retry-After": "1" } });
     }
     const controller = new AbortController();
-    const tooLong = new ApiError(504, `The request took longer than ${requestSeconds} s.`, { code: "request_timeout" });
-    const timer = setTimeout(() => controller.abort(tooLong), requestSeconds * 1000).unref();
+    const tooLong = (): ApiError =>
+      new ApiError(504, `The request took longer than ${requestSeconds} s.`, { code: "request_timeout" });
+    const timer = setTimeout(() => controller.abort(tooLong()), requestSeconds * 1000).unref();
     const ticket: Ticket = {
       signal: controller.signal,
       abort: (reason) => controller.abort(reason),

@@ -16,7 +16,11 @@ export class ApiError extends Error {
   constructor(
     readonly status: 400 | 401 | 403 | 404 | 405 | 413 | 415 | 429 | 500 | 503 | 504,
     message: string,
-    readonly details: { readonly param?: string; readonly code?: string; readonly headers?: Record<string, string> } = {},
+    readonly details: {
+      readonly param?: string;
+      readonly code?: string;
+      readonly headers?: Record<string, string>;
+    } = {},
   ) {
     super(message);
   }
@@ -43,7 +47,8 @@ export function toApiError(error: unknown): ApiError | undefined {
 }
 
 /** What a client is told of a defect, which is nothing about it. */
-export const internalError = (): ApiError => new ApiError(500, "The server had an error while it processed the request.");
+export const internalError = (): ApiError =>
+  new ApiError(500, "The server had an error while it processed the request.");
 
 function typeOf(status: ApiError["status"]): string {
   if (status >= 500) return "server_error";

@@ -5,8 +5,12 @@ import { ApiError, badRequest } from "./api_error.js";
  * The JSON of a request's body. Throws ApiError: 415 for another type, 413 as soon as there are more than `maxBytes`, 400
  * for what is no JSON. What is left unread of a body is for the caller to discard.
  */
-export async function readJson(incoming: IncomingMessage, maxBytes: number): Promise<unknown> {
-  const { "content-type": type = "", "content-encoding": encoding = "identity", "content-length": length } = incoming.headers;
+export async function readJsonBody(incoming: IncomingMessage, maxBytes: number): Promise<unknown> {
+  const {
+    "content-type": type = "",
+    "content-encoding": encoding = "identity",
+    "content-length": length,
+  } = incoming.headers;
   if (!/^application\/json *(;|$)/i.test(type))
     throw new ApiError(415, `Content-Type is ${type === "" ? "missing" : type}, expected application/json.`);
   if (encoding !== "identity") throw new ApiError(415, `Content-Encoding is ${encoding}, expected none.`);

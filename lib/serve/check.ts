@@ -31,10 +31,11 @@ function toError(issue: z.core.$ZodIssue, body: unknown): ApiError {
   if (value === undefined || value === null)
     return badRequest(`Missing required parameter: '${name}'.`, name, "missing_required_parameter");
   const code = issue.code === "invalid_type" ? "invalid_type" : "invalid_value";
-  return badRequest(`Invalid value for '${name}': ${kindOf(value)}; ${lowered(issue.message)}.`, name, code);
+  return badRequest(`Invalid value for '${name}': ${kindOf(value)}, ${expectation(issue.message)}.`, name, code);
 }
 
-const lowered = (text: string): string => text.replace(/^[A-Z]/, (letter) => letter.toLowerCase()).replace(/\.$/, "");
+/** "Too big: expected number to be <=2" without what goes before and after the expectation. */
+const expectation = (message: string): string => message.replace(/^[^:]*: (?=expected)|, received .*$/g, "");
 
 /** `messages[0].content` */
 const showPath = (path: readonly PropertyKey[]): string =>

@@ -64,7 +64,8 @@ export interface ServeOptions extends Partial<ServeLimits> {
   readonly onDefect?: (error: unknown) => void;
 }
 
-export type Settings = ServeLimits & Pick<ServeOptions, "name" | "apiKey" | "allowOrigin" | "onRequest" | "onDefect"> & {
+export type Settings = ServeLimits &
+  Pick<ServeOptions, "name" | "apiKey" | "allowOrigin" | "onRequest" | "onDefect"> & {
     readonly host: string;
     readonly port: number;
   };
