@@ -46,7 +46,10 @@ export async function* runAll(
         });
       }
       const arrival = arrived.shift()!;
-      if ("error" in arrival) throw arrival.error;
+      if ("error" in arrival) {
+        ticket.abort(arrival.error);
+        throw arrival.error;
+      }
       if (arrival.result.done === true) {
         numOpen--;
         continue;
@@ -55,7 +58,7 @@ export async function* runAll(
       ask(arrival.prompt, arrival.source);
     }
   } finally {
-    if (numOpen > 0) ticket.abort(new AbortedError(0, "the request was given up")); // return() alone waits for the next event
+    if (numOpen > 0) ticket.abort(new AbortedError(0, "the request was given up")); // a return() waits for the next event
     await Promise.allSettled(sources.map((source) => source.return()));
   }
 }
