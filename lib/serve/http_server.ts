@@ -1,4 +1,4 @@
-import { createServer, type Server, type ServerResponse, STATUS_CODES } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { getRequestListener } from "@hono/node-server";
@@ -9,10 +9,14 @@ import type { Settings } from "./options.js";
 /** How often connections whose headers or body are late are looked for. */
 const CHECK_MS = 1000;
 
+/** Time for a client to finish a body that nobody reads. */
+const LINGER_MS = 500;
+
 /** Node's server with limits on what a connection may take: headers, time, and unread answers. */
 export function createHttpServer(app: ReturnType<typeof createApp>, settings: Settings): Server {
   const listener = getRequestListener(app.fetch, {
     overrideGlobalObjects: false,
+    autoCleanupIncoming: false,
     errorHandler: () =>
       Response.json(badRequest("The request's URL or Host header is malformed.").body, { status: 400 }),
   });
@@ -29,6 +33,8 @@ export function createHttpServer(app: ReturnType<typeof createApp>, settings: Se
     const { socket } = incoming;
     busy.set(socket, outgoing);
     outgoing.once("close", () => busy.get(socket) === outgoing && busy.delete(socket));
+    incoming.read(0); // Node itself discards a body only where nobody began to read it, and then without an end
+    outgoing.once("finish", () => discardRest(incoming, settings.maxBodyBytes));
     void listener(incoming, outgoing);
   });
   // A client that sends Expect is told to go on only with a body that will be read.
@@ -43,6 +49,22 @@ export function createHttpServer(app: ReturnType<typeof createApp>, settings: Se
   });
   server.on("clientError", refuse);
   return server;
+}
+
+/**
+ * Lets a client finish a body that was answered before it was read, so that it reads the answer. One that is much too large
+ * or slow is cut off.
+ */
+function discardRest(incoming: IncomingMessage, maxBytes: number): void {
+  if (incoming.complete) return void incoming.resume();
+  let bytes = 0;
+  const cut = (): void => void incoming.socket.destroy();
+  const timer = setTimeout(cut, LINGER_MS);
+  incoming.once("close", () => clearTimeout(timer));
+  incoming.on("data", (chunk) => {
+    bytes += chunk.length;
+    if (bytes > maxBytes) cut();
+  });
 }
 
 const STATUS_OF: Readonly<Record<string, number>> = { HPE_HEADER_OVERFLOW: 431, ERR_HTTP_REQUEST_TIMEOUT: 408 };

@@ -212,7 +212,7 @@ test.each([
     const stream = await later.post(CHAT, { messages, stream: true });
     const datas = (await stream.text()).trim().split("\n\n");
     expect(stream.status).toBe(200);
-    expect(JSON.parse(datas.at(-1)!.replace("data: ", ""))).toEqual(body);
+    expect(JSON.parse(datas.at(-1)!.replace("data: ", ""))).toEqual({ error: refusal });
     expect(later.engine.running).toBe(0);
     const seen = later.client.chat.completions.create({ model: MODEL, messages, stream: true }).then(async (chunks) => {
       for await (const _ of chunks);

@@ -27,7 +27,9 @@ const likely: Record<string, fc.Arbitrary<unknown>> = {
   temperature: fc.double({ min: -1, max: 3 }),
   logit_bias: fc.dictionary(fc.oneof(fc.string(), fc.nat(2000).map(String)), fc.double({ min: -120, max: 120 })),
 };
-const field = fc.constantFrom(...names).chain((name) => fc.tuple(fc.constant(name), likely[name] ?? fc.jsonValue()));
+const field = fc
+  .constantFrom(...names)
+  .chain((name) => fc.tuple(fc.constant(name), Object.hasOwn(likely, name) ? likely[name]! : fc.jsonValue()));
 const fields = fc.array(field, { maxLength: 3 }).map((entries) => Object.fromEntries(entries));
 const valid = fc.constantFrom(
   { messages: [{ role: "user", content: "x" }], max_tokens: 2 },
