@@ -26,6 +26,15 @@ export {
   type PairRow,
 } from "./feedback/binarize.js";
 export { type Generated, type GenerateOptions, generate } from "./generate/generate.js";
+export type {
+  EngineStats,
+  GenerationEvent,
+  GenerationRequest,
+  SamplingOptions,
+  ScoredToken,
+  TextGenerator,
+  TokenLogprob,
+} from "./generate/request.js";
 export { type ModelConfig, readModelConfig } from "./model/config.js";
 export { initialise } from "./model/init.js";
 export { Llama } from "./model/llama.js";
@@ -43,6 +52,13 @@ export { binarizeFile } from "./run/feedback.js";
 export { type GeneratedText, type GenerateTextOptions, generateText } from "./run/generate_text.js";
 export type { RunOptions } from "./run/run.js";
 export { runDpo, runSft } from "./run/start.js";
+export type {
+  ServedModel,
+  ServedRequest,
+  ServeLimits,
+  ServeOptions,
+} from "./serve/options.js";
+export { type ModelServer, serve } from "./serve/serve.js";
 export { Arena } from "./tensor/arena.js";
 export { type CpuOptions, Device, systemInfo } from "./tensor/device.js";
 export type { Tensor } from "./tensor/tensor.js";

@@ -1,0 +1,18 @@
+// westwind's command line over the fake engine: node --import ./bench/register.mjs test/serve/fake_server.ts
+// MILLISECONDS serve --model assets/quickstart [options of serve]
+import { Command } from "commander";
+
+import { addServe } from "../../lib/cli/serve.js";
+import { resolveChatTemplate } from "../../lib/text/chat_template.js";
+import { Tokenizer } from "../../lib/text/tokenizer.js";
+import { FakeEngine } from "./fake_engine.js";
+
+const [milliseconds, ...args] = process.argv.slice(2);
+const program = new Command();
+addServe(program, async (folder, { chatTemplate }) => {
+  const tokenizer = await Tokenizer.load(folder);
+  const engine = new FakeEngine(tokenizer, { milliseconds: Number(milliseconds), maxTokens: 2048 });
+  const template = resolveChatTemplate(chatTemplate, tokenizer);
+  return { engine, tokenizer, template, [Symbol.asyncDispose]: async () => void process.stderr.write("disposed\n") };
+});
+await program.parseAsync(args, { from: "user" });
