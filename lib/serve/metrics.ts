@@ -51,6 +51,7 @@ export class Metrics {
         },
       });
     };
+    gauge("process_resident_memory_bytes", "Memory of the process.", () => process.memoryUsage.rss());
     gauge("westwind_running", "Answers that grow.", ({ running }) => running);
     gauge("westwind_waiting", "Answers that wait.", ({ waiting }) => waiting);
     gauge("westwind_cache_pages", "Pages of the cache.", ({ pages }) => pages);

@@ -2,10 +2,12 @@
 // MILLISECONDS serve --model assets/quickstart [options of serve]
 import { Command } from "commander";
 
-import { addServe } from "../../lib/cli/serve.js";
-import { resolveChatTemplate } from "../../lib/text/chat_template.js";
-import { Tokenizer } from "../../lib/text/tokenizer.js";
 import { FakeEngine } from "./fake_engine.js";
+
+// Of dist/, which need not be translated first.
+const built = (path: string): Promise<unknown> => import(new URL(`../../dist/${path}`, import.meta.url).href);
+const { addServe } = (await built("cli/serve.js")) as typeof import("../../lib/cli/serve.js");
+const { resolveChatTemplate, Tokenizer } = (await built("index.js")) as typeof import("../../lib/index.js");
 
 const [milliseconds, ...args] = process.argv.slice(2);
 const program = new Command();

@@ -4,8 +4,9 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import OpenAI from "openai";
-import { afterEach, describe, expect, test, vi } from "vitest";
+import { afterAll, describe, expect, test, vi } from "vitest";
 
+import { refresh } from "../cli/command.js";
 import { temporaryFolder } from "../run/collect.js";
 import { open, received } from "./raw_client.js";
 import { chat, errorOf, start } from "./start.js";
@@ -13,12 +14,13 @@ import { chat, errorOf, start } from "./start.js";
 const folder = temporaryFolder();
 const CHAT = "/v1/chat/completions";
 const running: ChildProcess[] = [];
-afterEach(() => {
+afterAll(() => {
   for (const child of running.splice(0)) child.kill("SIGKILL");
 });
 
 /** Starts the command line over the fake engine; resolves when it listens. */
 async function spawnServer(milliseconds: number, flags: readonly string[] = [], env: NodeJS.ProcessEnv = {}) {
+  refresh();
   const program = ["--import", "./bench/register.mjs", "test/serve/fake_server.ts", String(milliseconds)];
   const args = [...program, "serve", "--model", "assets/quickstart", "--port", "0", ...flags];
   const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...env } });
@@ -46,52 +48,52 @@ async function readAll(stream: AsyncIterable<OpenAI.ChatCompletionChunk>): Promi
   return reasons;
 }
 
-test("after SIGTERM running streams finish, nobody else is let in, and the exit code is 0", async () => {
-  const { child, exit, client, baseURL, texts } = await spawnServer(10, ["--log-requests"]);
-  const streams = await Promise.all(Array.from({ length: 8 }, () => client.chat.completions.create(ask(60))));
-  const read = streams.map(readAll);
-  child.kill("SIGTERM");
-  await vi.waitFor(() => expect(texts().stderr).toMatch(/stopping/));
-  await expect(fetch(`${baseURL}/models`, { headers: { Connection: "close" } })).rejects.toThrow();
-  for (const reasons of await Promise.all(read)) {
-    expect(reasons.length).toBeGreaterThan(50);
-    expect(reasons.at(-1)).toBe("length");
-  }
-  expect(await exit).toBe(0);
-  const { stdout, stderr } = texts();
-  expect(stdout).toBe("");
-  expect(stderr.match(/^westwind: POST \/v1\/chat\/completions 200 \d+\+60 tokens \d+ ms$/gm)?.length).toBe(8);
-  expect(stderr).toMatch(/disposed\n$/);
-  expect(stderr).not.toMatch(/Hello/);
-});
+describe.concurrent("a process", () => {
+  test("after SIGTERM running streams finish, nobody else is let in, and the exit code is 0", async () => {
+    const { child, exit, client, baseURL, texts } = await spawnServer(10, ["--log-requests"]);
+    const streams = await Promise.all(Array.from({ length: 8 }, () => client.chat.completions.create(ask(60))));
+    const read = streams.map(readAll);
+    child.kill("SIGTERM");
+    await vi.waitFor(() => expect(texts().stderr).toMatch(/stopping/));
+    await expect(fetch(`${baseURL}/models`, { headers: { Connection: "close" } })).rejects.toThrow();
+    for (const reasons of await Promise.all(read)) {
+      expect(reasons.length).toBeGreaterThan(50);
+      expect(reasons.at(-1)).toBe("length");
+    }
+    expect(await exit).toBe(0);
+    const { stdout, stderr } = texts();
+    expect(stdout).toBe("");
+    expect(stderr.match(/^westwind: POST \/v1\/chat\/completions 200 \d+\+60 tokens \d+ ms$/gm)?.length).toBe(8);
+    expect(stderr).toMatch(/disposed\n$/);
+    expect(stderr).not.toMatch(/Hello/);
+  });
 
-test("what still runs after the grace time is ended, with exit code 0", async () => {
-  const { child, exit, client, texts } = await spawnServer(20, ["--grace-seconds", "0.3"]);
-  const stream = await client.chat.completions.create(ask(1500));
-  const read = readAll(stream).catch((error) => error);
-  child.kill("SIGINT");
-  expect(await read).toMatchObject({ code: "shutting_down" });
-  expect(await exit).toBe(0);
-  expect(texts().stderr.trim().split("\n")).toEqual([
-    expect.stringMatching(/^westwind: quickstart at http:\/\/127\.0\.0\.1:\d+\/v1$/),
-    expect.stringMatching(/^westwind: stopping after/),
-    "disposed",
-  ]);
-});
+  test("what still runs after the grace time is ended, with exit code 0", async () => {
+    const { child, exit, client, texts } = await spawnServer(20, ["--grace-seconds", "0.3"]);
+    const stream = await client.chat.completions.create(ask(1500));
+    const read = readAll(stream).catch((error) => error);
+    child.kill("SIGINT");
+    expect(await read).toMatchObject({ code: "shutting_down" });
+    expect(await exit).toBe(0);
+    expect(texts().stderr.trim().split("\n")).toEqual([
+      expect.stringMatching(/^westwind: quickstart at http:\/\/127\.0\.0\.1:\d+\/v1$/),
+      expect.stringMatching(/^westwind: stopping after/),
+      "disposed",
+    ]);
+  });
 
-test("a second signal ends the process at once", async () => {
-  const { child, exit, client, texts } = await spawnServer(20);
-  const stream = await client.chat.completions.create(ask(1500));
-  const read = readAll(stream).catch(() => undefined);
-  child.kill("SIGTERM");
-  await vi.waitFor(() => expect(texts().stderr).toMatch(/stopping/));
-  child.kill("SIGTERM");
-  expect(await exit).toBe(130);
-  await read;
-});
+  test("a second signal ends the process at once", async () => {
+    const { child, exit, client, texts } = await spawnServer(20);
+    const stream = await client.chat.completions.create(ask(1500));
+    const read = readAll(stream).catch(() => undefined);
+    child.kill("SIGTERM");
+    await vi.waitFor(() => expect(texts().stderr).toMatch(/stopping/));
+    child.kill("SIGTERM");
+    expect(await exit).toBe(130);
+    await read;
+  });
 
-describe("the key", () => {
-  test("comes from a file or the environment, and is in no output", async () => {
+  test("the key comes from a file or the environment, and is in no output", async () => {
     const file = join(folder, "key");
     writeFileSync(file, "a-key-from-a-file\n");
     const { client, child, exit, texts } = await spawnServer(0, ["--api-key-file", file, "--log-requests"], {
