@@ -16,6 +16,7 @@ const MAY_IMPORT: Record<string, string> = {
   "lib/checkpoint": "lib/base lib/native lib/tensor lib/kernels lib/model lib/optim",
   "lib/train": "lib/base lib/tensor lib/kernels lib/data lib/model lib/optim lib/checkpoint",
   "lib/generate": "lib/base lib/tensor lib/text lib/model",
+  "lib/serve": "lib/base lib/text lib/generate",
   "lib/feedback": "lib/base lib/text lib/data",
   "lib/recipe": "lib/base lib/text lib/data",
   "lib/report": "lib/base",
@@ -24,7 +25,7 @@ const MAY_IMPORT: Record<string, string> = {
   "lib/quickstart":
     "lib/base lib/tensor lib/text lib/data lib/model lib/checkpoint lib/train lib/generate lib/feedback lib/recipe lib/report lib/run",
   "lib/index.ts":
-    "lib/base lib/native lib/tensor lib/kernels lib/text lib/data lib/model lib/optim lib/checkpoint lib/train lib/generate lib/feedback lib/recipe lib/report lib/run lib/quickstart",
+    "lib/base lib/native lib/tensor lib/kernels lib/text lib/data lib/model lib/optim lib/checkpoint lib/train lib/generate lib/feedback lib/recipe lib/report lib/run lib/quickstart lib/serve",
   "lib/cli": "lib/base lib/index.ts",
   "native/core": "",
   "native/kernels": "native/core",

@@ -5,15 +5,18 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 
 const ALLOWED = [
+  "@hono/node-server", // hono on Node's HTTP server
   "@huggingface/jinja", // chat templates
   "@huggingface/tokenizers", // tokenizer.json
   "cmake-js", // where Node's headers lie, when the addon is built from source
   "commander", // the command line
+  "hono", // the server's routes
   "node-addon-api", // the addon's C++ headers
   "node-gyp-build", // finds the addon
   "picocolors", // colours on a terminal
+  "prom-client", // the server's metrics
   "yaml", // recipes
-  "zod", // recipes, checked
+  "zod", // recipes and requests, checked
 ];
 
 interface Locked {

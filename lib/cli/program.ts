@@ -8,6 +8,7 @@ import { addFeedback } from "./feedback.js";
 import { addGenerate } from "./generate.js";
 import { addInfo } from "./info.js";
 import { addQuickstart } from "./quickstart.js";
+import { addServe } from "./serve.js";
 import { addTraining } from "./training.js";
 
 const EXIT_USAGE = 2;
@@ -25,6 +26,7 @@ function program(load: LoadTextModel): Command {
   addAlign(westwind);
   addGenerate(westwind, load);
   addChat(westwind, load);
+  addServe(westwind, loadEngine);
   addInfo(westwind);
   addQuickstart(westwind);
   return westwind;

@@ -31,7 +31,7 @@ export const run = (...args: string[]): Promise<Outcome> => westwind(args).outco
 let isFresh = false;
 
 /** Compiles what of lib/ is newer than dist/: `npm test` leaves nothing to do, a bare vitest might. */
-function refresh(): void {
+export function refresh(): void {
   if (isFresh) return;
   for (const name of readdirSync("lib", { recursive: true, encoding: "utf8" })) {
     if (!name.endsWith(".ts")) continue;
