@@ -11,9 +11,9 @@ constexpr int64_t kTokensPerTask = 16;
 // Keys of a block. Blocks begin at multiples of it; a query's result is joined from its blocks in order, each a softmax
 // of its own, whoever computes them and however many queries share the loads.
 constexpr int64_t kBlock = 128;
-constexpr int64_t kGroupRows = 64;         // of a group, where a single token has not more
+constexpr int64_t kGroupRows = 64;          // of a group, where a single token has not more
 constexpr int64_t kMostPartials = 1 << 24;  // floats of partial results that a call keeps
-constexpr float kLowest = -3.0e38f;        // finite, so that the difference of two is not NaN
+constexpr float kLowest = -3.0e38f;         // finite, so that the difference of two is not NaN
 
 // Tokens at neighbouring positions of one sequence. Row r of it and of a key head is token r / G, head r % G of the G
 // query heads that share the key head.
@@ -83,57 +83,82 @@ __attribute__((noinline)) void softmax_row(float* scores, int64_t begin, int64_t
   *total = sum(sums);
 }
 
-// y[r, :] += sum_j p[r, j] * values[j, :] for keys [begin, end), one after the other: the same bits in one call or more.
-template <int kVectors, int kRows>
-__attribute__((noinline)) void add_values_tile(const float* p, const float* values, int64_t begin, int64_t end,
-                                               int64_t padded, float* y) {
+// Values in rows of whole vectors.
+struct PackedValues {
+  const float* rows;
+  int64_t padded;
+
+  WW_INLINE Vec at(int64_t j, int64_t d) const { return load(rows + j * padded + d); }
+  WW_INLINE void fetch(int64_t, int64_t) const {}
+};
+
+// Values where they are in the cache. While they are read, the keys of the next block are on their way from memory.
+template <class T>
+struct CachedValues {
+  const T *cache, *next_keys;
+  const int64_t *places, *next_places;
+  int64_t D;
+
+  WW_INLINE Vec at(int64_t j, int64_t d) const { return load_channels(cache + places[j] + d, D - d); }
+  WW_INLINE void fetch(int64_t j, int64_t d) const { __builtin_prefetch(next_keys + next_places[j] + d); }
+};
+
+// y[r, :] += sum_j p[r, j] * values[j, :] for keys [begin, end), one after the other: the same bits in one call or
+// more.
+template <int kVectors, int kRows, class Values>
+__attribute__((noinline)) void add_values_tile(const float* p, const Values& values, int64_t begin, int64_t end,
+                                               int64_t padded, int64_t d, float* y) {
   Vec sums[kRows][kVectors];
 #pragma GCC unroll 12
   for (int i = 0; i < kRows; ++i) {
-#pragma GCC unroll 2
-    for (int v = 0; v < kVectors; ++v) sums[i][v] = load(y + i * padded + v * kLanes);
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) sums[i][v] = load(y + i * padded + d + v * kLanes);
   }
   for (int64_t j = begin; j < end; ++j) {
     Vec row[kVectors];
-#pragma GCC unroll 2
-    for (int v = 0; v < kVectors; ++v) row[v] = load(values + j * padded + v * kLanes);
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) {
+      values.fetch(j, d + v * kLanes);
+      row[v] = values.at(j, d + v * kLanes);
+    }
 #pragma GCC unroll 12
     for (int i = 0; i < kRows; ++i) {
-#pragma GCC unroll 2
+#pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) sums[i][v] += p[i * kBlock + j] * row[v];
     }
   }
 #pragma GCC unroll 12
   for (int i = 0; i < kRows; ++i) {
-#pragma GCC unroll 2
-    for (int v = 0; v < kVectors; ++v) store(y + i * padded + v * kLanes, sums[i][v]);
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) store(y + i * padded + d + v * kLanes, sums[i][v]);
   }
 }
 
-template <int kRows = kTileRows>
-void add_values(int64_t rows, const float* p, const float* values, int64_t begin, int64_t end, int64_t padded,
+template <class Values, int kRows = kTileRows>
+void add_values(int64_t rows, const float* p, const Values& values, int64_t begin, int64_t end, int64_t padded,
                 float* y) {
   if (begin >= end) return;
   if (rows == kRows) {
     int64_t d = 0;
-    for (; d + kLanes < padded; d += 2 * kLanes) {
-      add_values_tile<2, kRows>(p, values + d, begin, end, padded, y + d);
+    if constexpr (4 * kRows <= 2 * kTileRows) {
+      for (; d + 3 * kLanes < padded; d += 4 * kLanes) add_values_tile<4, kRows>(p, values, begin, end, padded, d, y);
     }
-    if (d < padded) add_values_tile<1, kRows>(p, values + d, begin, end, padded, y + d);
+    for (; d + kLanes < padded; d += 2 * kLanes) add_values_tile<2, kRows>(p, values, begin, end, padded, d, y);
+    if (d < padded) add_values_tile<1, kRows>(p, values, begin, end, padded, d, y);
   } else if constexpr (kRows > 1) {
-    add_values<kRows - 1>(rows, p, values, begin, end, padded, y);
+    add_values<Values, kRows - 1>(rows, p, values, begin, end, padded, y);
   }
 }
 
 // What a thread works in. W as in Attention.
 template <class W>
 struct Scratch {
-  float* q;          // words of [rows, D]
-  float* keys;       // words of [D, kBlock]
-  float* values;     // [kBlock, padded]
-  float* scores;     // [kTileRows, kBlock]; then their probabilities
-  float *part, *all;  // Sums, of a block and of all
-  int64_t* places;   // [kBlock]: where in the cache a key begins
+  float* q;            // words of [rows, D]
+  float* keys;         // words of [D, kBlock]
+  float* values;       // [kBlock, padded]
+  float* scores;       // [kTileRows, kBlock]; then their probabilities
+  float *part, *all;   // Sums, of a block and of all
+  int64_t* places[2];  // [kBlock]: where in the cache a key begins, of even and of odd blocks
   int64_t bytes;
 
   Scratch(void* memory, int64_t rows, int64_t D, int64_t padded) {
@@ -144,7 +169,7 @@ struct Scratch {
     scores = pieces.take<float>(kTileRows * kBlock);
     part = pieces.take<float>(Sums::size(rows, padded));
     all = pieces.take<float>(Sums::size(rows, padded));
-    places = pieces.take<int64_t>(kBlock);
+    for (int64_t*& of_block : places) of_block = pieces.take<int64_t>(kBlock);
     bytes = pieces.bytes();
   }
 };
@@ -228,7 +253,10 @@ class Attention {
     return load_channels(reinterpret_cast<const float*>(from), n);
   }
 
-  void locate(const Group& group, int64_t g, int64_t start, Range keys, int64_t* places) const {
+  // Where the keys of a block that the group sees lie in the cache; the first one's place stands for those it does not.
+  Range locate(const Group& group, int64_t g, int64_t block, int64_t* places) const {
+    const int64_t start = block * kBlock;
+    const Range keys = {range(group, start, 0).begin, range(group, start, group.count * G_ - 1).end};
     const int32_t* pages = a_.pages.as<int32_t>() + group.sequence * a_.pages.dims[1];
     for (int64_t j = keys.begin; j < keys.end;) {
       const int64_t key = start + j, in_page = key % a_.page_size;
@@ -236,22 +264,40 @@ class Attention {
       const int64_t count = min(keys.end - j, a_.page_size - in_page);
       for (int64_t i = 0; i < count; ++i, ++j) places[j] = ((slot + i) * K_ + g) * D_;
     }
+    for (int64_t j = 0; j < keys.begin; ++j) places[j] = places[keys.begin];
+    for (int64_t j = keys.end; j < kBlock; ++j) places[j] = places[keys.begin];
+    return keys;
   }
 
   // to[w, j] = word w of key j; zeros in the lanes beside keys [begin, end).
   void pack_keys(const int64_t* places, Range keys, float* to) const {
-    const T* cache = a_.k_cache.as<const T>();
     for (int64_t j = keys.begin / kLanes * kLanes; j < keys.end; j += kLanes) {
-      for (int64_t w = 0; w < words_; w += kLanes) {
-        Vec tile[kLanes];
-        for (int64_t i = 0; i < kLanes; ++i) {
-          const bool is_there = j + i >= keys.begin && j + i < keys.end;
-          tile[i] = is_there ? load_words(cache + places[j + i] + w * kPerWord<W>, words_ - w) : zero();
-        }
-        transpose(tile);
-        const int64_t n = min(kLanes, words_ - w);
-        for (int64_t i = 0; i < n; ++i) store(to + (w + i) * kBlock + j, tile[i]);
-      }
+      const bool is_whole = j >= keys.begin && j + kLanes <= keys.end;
+      int64_t w = 0;
+      for (; is_whole && w + kLanes <= words_; w += kLanes) pack_key_tile<true>(places, keys, j, w, to);
+      for (; w < words_; w += kLanes) pack_key_tile<false>(places, keys, j, w, to);
+    }
+  }
+
+  // Words w.. of keys j.., as many of each as a vector has lanes where the tile is whole. The values are needed next.
+  template <bool kWhole>
+  void pack_key_tile(const int64_t* places, Range keys, int64_t j, int64_t w, float* to) const {
+    const T* cache = a_.k_cache.as<const T>() + w * kPerWord<W>;
+    const T* values = a_.v_cache.as<const T>() + w * kPerWord<W>;
+    const int64_t n = kWhole ? kLanes : min(kLanes, words_ - w);
+    Vec tile[kLanes];
+#pragma GCC unroll 16
+    for (int64_t i = 0; i < kLanes; ++i) {
+      const bool is_there = kWhole || (j + i >= keys.begin && j + i < keys.end);
+      __builtin_prefetch(values + places[j + i]);
+      tile[i] = is_there ? load_words(cache + places[j + i], n) : zero();
+    }
+    transpose(tile);
+    if constexpr (kWhole) {
+#pragma GCC unroll 16
+      for (int64_t i = 0; i < kLanes; ++i) store(to + (w + i) * kBlock + j, tile[i]);
+    } else {
+      for (int64_t i = 0; i < n; ++i) store(to + (w + i) * kBlock + j, tile[i]);
     }
   }
 
@@ -277,24 +323,34 @@ class Attention {
     while (first < last && sees_none(last - 1)) --last;
     if (first == last) return;
 
-    const Range keys = {range(group, start, first).begin, range(group, start, last - 1).end};
-    locate(group, g, start, keys, scratch.places);
-    pack_keys(scratch.places, keys, scratch.keys);
-    pack_values(scratch.places, keys, scratch.values);
+    int64_t* const places = scratch.places[block % 2];
+    const Range keys = locate(group, g, block, places);
+    pack_keys(places, keys, scratch.keys);
     const int64_t tiles = ceil_div(last - first, kTileRows);
+    if (tiles == 1) {  // values that are read once are not worth packing
+      int64_t* const next_places = scratch.places[(block + 1) % 2];
+      const bool goes_on = group.partials == nullptr && block + 1 < group.first_block + group.blocks;
+      if (goes_on) locate(group, g, block + 1, next_places);
+      const CachedValues<T> values{a_.v_cache.as<const T>(), a_.k_cache.as<const T>(), places,
+                                   goes_on ? next_places : places, D_};
+      return attend_tile(group, start, first, last, scratch, values, sums);
+    }
+    pack_values(places, keys, scratch.values);
     for (int64_t tile = 0; tile < tiles; ++tile) {
       const int64_t begin = first + (last - first) * tile / tiles, end = first + (last - first) * (tile + 1) / tiles;
-      attend_tile(group, start, begin, end, scratch, sums);
+      attend_tile(group, start, begin, end, scratch, PackedValues{scratch.values, padded_}, sums);
     }
   }
 
   // Rows [begin, end), at most kTileRows. Scores of keys that a row does not see are computed and then left out.
+  template <class Values>
   void attend_tile(const Group& group, int64_t start, int64_t begin, int64_t end, const Scratch<W>& scratch,
-                   const Sums& sums) const {
+                   const Values& values, const Sums& sums) const {
     const Range first = range(group, start, begin), last = range(group, start, end - 1);
     int64_t j = first.begin / kLanes * kLanes;
-    Product product{end - begin, words_, scratch.q + begin * words_, words_, scratch.keys + j, kBlock,
-                    scratch.scores + j, kBlock, false};
+    Product product{
+        end - begin, words_, scratch.q + begin * words_, words_, scratch.keys + j, kBlock, scratch.scores + j,
+        kBlock,      false};
     const auto advance = [&](int64_t lanes) {
       j += lanes;
       product.b += lanes;
@@ -311,20 +367,13 @@ class Attention {
 
     // Together what all of them see, and row by row what is before and behind.
     const Range all = last.begin < first.end ? Range{last.begin, first.end} : Range{first.begin, first.begin};
-    for (int64_t r = begin; r < end; ++r) {
-      const int64_t before = min(all.begin, range(group, start, r).end);
-      add_row_values(r, begin, {range(group, start, r).begin, before}, scratch, sums);
-    }
-    add_values(end - begin, scratch.scores, scratch.values, all.begin, all.end, padded_, sums.y + begin * padded_);
-    for (int64_t r = begin; r < end; ++r) {
-      const int64_t behind = max(all.end, range(group, start, r).begin);
-      add_row_values(r, begin, {behind, range(group, start, r).end}, scratch, sums);
-    }
-  }
-
-  void add_row_values(int64_t r, int64_t begin, Range keys, const Scratch<W>& scratch, const Sums& sums) const {
-    add_values(1, scratch.scores + (r - begin) * kBlock, scratch.values, keys.begin, keys.end, padded_,
-               sums.y + r * padded_);
+    const auto add = [&](int64_t r, int64_t rows, int64_t from, int64_t to) {
+      add_values(rows, scratch.scores + (r - begin) * kBlock, values, from, to, padded_, sums.y + r * padded_);
+    };
+    for (int64_t r = begin; r < end; ++r) add(r, 1, range(group, start, r).begin, all.begin);
+    add(begin, end - begin, all.begin, all.end);
+    for (int64_t r = begin; r < end; ++r)
+      add(r, 1, max(all.end, range(group, start, r).begin), range(group, start, r).end);
   }
 
   void write(const Group& group, int64_t g, const Sums& sums) const {
