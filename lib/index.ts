@@ -52,11 +52,12 @@ export { binarizeFile } from "./run/feedback.js";
 export { type GeneratedText, type GenerateTextOptions, generateText } from "./run/generate_text.js";
 export type { RunOptions } from "./run/run.js";
 export { runDpo, runSft } from "./run/start.js";
-export type {
-  ServedModel,
-  ServedRequest,
-  ServeLimits,
-  ServeOptions,
+export {
+  checkServeOptions,
+  type ServedModel,
+  type ServedRequest,
+  type ServeLimits,
+  type ServeOptions,
 } from "./serve/options.js";
 export { type ModelServer, serve } from "./serve/serve.js";
 export { Arena } from "./tensor/arena.js";

@@ -2,7 +2,15 @@ import { readFileSync } from "node:fs";
 import { basename, resolve } from "node:path";
 import type { Command } from "commander";
 
-import { FileError, type ModelServer, type ServedModel, type ServeOptions, serve, UsageError } from "../index.js";
+import {
+  checkServeOptions,
+  FileError,
+  type ModelServer,
+  type ServedModel,
+  type ServeOptions,
+  serve,
+  UsageError,
+} from "../index.js";
 
 /** Loads a model's folder into an engine. */
 export type LoadEngine = (
@@ -53,7 +61,8 @@ async function run(flags: Flags, load: LoadEngine): Promise<void> {
   const { device, chatTemplate } = flags as Readonly<Record<string, string | undefined>>;
   const threads = numberOf(flags, "threads");
   const graceSeconds = numberOf(flags, "graceSeconds") ?? 30;
-  const options = serveOptions(flags, folder); // before the model is loaded, which takes longest
+  const options = serveOptions(flags, folder);
+  checkServeOptions(options); // before the model is loaded, which takes longest
   await using model = await load(folder, {
     ...(device !== undefined && { device }),
     ...(threads !== undefined && { threads }),
