@@ -32,6 +32,7 @@ interface TrainingRow extends Row {
 }
 interface OperationRow extends Row {
   readonly op: string;
+  readonly device: string;
   readonly peer_seconds: number;
   readonly seconds: number;
   readonly ratios: readonly number[];
@@ -70,17 +71,17 @@ const spread = (ratios: readonly number[]) =>
 mkdirSync(CHARTS, { recursive: true });
 let page = readFileSync(PAGE, "utf8");
 
-const byName = new Map(latest<TrainingRow>("peers_training", ({ name }) => name).map((row) => [row.name, row]));
-const trainings = TRAININGS.flatMap((training) => {
-  const row = byName.get(training.name);
-  return row ? [{ training, row }] : [];
-});
+const trainingRows = latest<TrainingRow>("peers_training", ({ name, device }) => `${name} on ${device}`);
+const trainings = TRAININGS.flatMap((training) =>
+  trainingRows.filter(({ name }) => name === training.name).map((row) => ({ training, row })),
+);
 put(
   "trainings",
   markdownTable(
     [
       "work",
       "against",
+      "processor",
       "peer",
       "westwind",
       "times faster (all steps)",
@@ -93,7 +94,7 @@ put(
     trainings.map(({ training, row }) => {
       const unit = training.task === "dpo" ? "pairs/s" : "tokens/s";
       return [
-        ...[training.what, training.against, `${digits(row.peer)} ${unit}`, `${digits(row.ours)} ${unit}`],
+        ...[training.what, training.against, row.device, `${digits(row.peer)} ${unit}`, `${digits(row.ours)} ${unit}`],
         ...[spread(row.ratios), training.target, `${(100 * row.of_floor).toFixed(0)} %`],
         digits(median(row.ratios) / row.of_floor),
         ...[`${(row.bytes / 1e9).toFixed(2)} of ${(row.peer_bytes / 1e9).toFixed(2)}`, row.commit],
@@ -101,11 +102,12 @@ put(
     }),
   ),
 );
+const charted = trainings.filter(({ row }) => row.device === trainings[0]!.row.device);
 draw(
   "trainings",
   barChart(
-    `Times faster than TRL, ${trainings[0]?.row.device}, 2 threads; the red mark is the aim`,
-    trainings.map(({ training, row }) => ({
+    `Times faster than TRL, ${charted[0]?.row.device}, 2 threads; the red mark is the aim`,
+    charted.map(({ training, row }) => ({
       name: `${training.what}; ${training.against}`,
       value: median(row.ratios),
       mark: training.target,
@@ -116,13 +118,16 @@ draw(
 
 const sizes = ({ op: _, ...row }: OperationRow) =>
   ["T", "H", "D", "N", "C", "V"].flatMap((axis) => (axis in row ? [`${axis} ${row[axis]}`] : [])).join(", ");
-const operations = latest<OperationRow>("peers_operation", (row) => `${row.op} ${sizes(row)} ${row.dtype}`);
+const operations = latest<OperationRow>(
+  "peers_operation",
+  (row) => `${row.op} ${sizes(row)} ${row.dtype} ${row.device}`,
+);
 put(
   "operations",
   markdownTable(
-    ["operation", "dtype", "torch, ms", "westwind, ms", "times faster (all turns)"],
+    ["operation", "dtype", "processor", "torch, ms", "westwind, ms", "times faster (all turns)"],
     operations.map((row) => [
-      ...[`${row.op}, ${sizes(row)}`, String(row.dtype ?? "f32")],
+      ...[`${row.op}, ${sizes(row)}`, String(row.dtype ?? "f32"), row.device],
       ...[digits(1000 * row.peer_seconds), digits(1000 * row.seconds), spread(row.ratios)],
     ]),
   ),

@@ -29,6 +29,16 @@ constexpr double kSerialWork = 1 << 19;                   // flops; less is not 
 constexpr double kPackingWork = 32;                       // flops in the time a number is packed
 constexpr int64_t kTasksPerThread = 4;
 
+// The blocks that sums are made of. They follow from the depth alone.
+template <class T>
+struct DepthBlocks {
+  int64_t count, depth;  // numbers of each block but the last
+
+  explicit DepthBlocks(int64_t all)
+      : count(max(1, ceil_div(all, kBlockWords<T> * kPerWord<T>))),
+        depth(round_up(ceil_div(all, count), kDepthUnit<T>)) {}
+};
+
 // `index` of `parts` equal shares of [0, count).
 struct Share {
   int64_t first, last;
@@ -47,8 +57,8 @@ class Gemm {
         row_panels_(ceil_div(rows_, kRows)),
         column_panels_(ceil_div(columns_, kColumns)),
         own_rows_(rows_ >= columns_),
-        blocks_(max(1, ceil_div(p_.depth, kBlockWords<T> * kPer))),
-        block_depth_(round_up(ceil_div(p_.depth, blocks_), kDepthUnit<T>)),
+        blocks_(DepthBlocks<T>(p_.depth).count),
+        block_depth_(DepthBlocks<T>(p_.depth).depth),
         block_words_(block_depth_ / kPer) {
     const int64_t shared_block = shared_panels() * shared_width() * block_words_ * int64_t(sizeof(float));
     blocks_per_pass_ = kKeepsPartialSums ? min(blocks_, max(1, kSharedBytes / max(1, shared_block))) : blocks_;

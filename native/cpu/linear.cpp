@@ -1,12 +1,16 @@
 #include "native/kernels/linear.h"
 
-#include "native/cpu/gemm.h"
+#include "native/cpu/gemm_few_rows.h"
 
 namespace ww::cpu::WW_ISA {
 
 void compute(const LinearForward& a, Workers& workers) {
   const int64_t R = a.x.dims[0], C = a.x.dims[1], F = a.weight.dims[0];
   dispatch_float(a.x.dtype, [&]<class T>() {
+    if (R <= kFewRows<T>) {
+      if (R > 0) FewRows<T>(a.x.as<const T>(), a.weight.as<const T>(), a.y.as<T>(), R, C, F).run(workers);
+      return;
+    }
     const Operand<T> x = rows_as_lanes(a.x.as<const T>(), R, C, C);
     const Operand<T> weight = rows_as_lanes(a.weight.as<const T>(), F, C, C);
     multiply(Product<T, T>{x, weight, C, a.y.as<T>(), F, false}, workers);
