@@ -61,11 +61,12 @@ export { type LoadEngineOptions, type LoadedEngine, loadEngine } from "./run/loa
 export { type PromptOptions, type PromptRow, readPromptRows } from "./run/prompt_rows.js";
 export type { RunOptions } from "./run/run.js";
 export { runDpo, runSft } from "./run/start.js";
-export type {
-  ServedModel,
-  ServedRequest,
-  ServeLimits,
-  ServeOptions,
+export {
+  checkServeOptions,
+  type ServedModel,
+  type ServedRequest,
+  type ServeLimits,
+  type ServeOptions,
 } from "./serve/options.js";
 export { type ModelServer, serve } from "./serve/serve.js";
 export { Arena } from "./tensor/arena.js";

@@ -3,6 +3,7 @@ import { basename, resolve } from "node:path";
 import type { Command } from "commander";
 
 import {
+  checkServeOptions,
   FileError,
   type LoadEngineOptions,
   type ModelServer,
@@ -65,7 +66,8 @@ async function run(flags: Flags, load: LoadEngine): Promise<void> {
   const folder = String(flags.model);
   const { device, dtype, chatTemplate } = flags as Readonly<Record<string, string | undefined>>;
   const graceSeconds = numberOf(flags, "graceSeconds") ?? 30;
-  const options = serveOptions(flags, folder); // before the model is loaded, which takes longest
+  const options = serveOptions(flags, folder);
+  checkServeOptions(options); // before the model is loaded, which takes longest
   const engine = Object.fromEntries(ENGINE.map(([key]) => [key, numberOf(flags, key)] as const));
   await using model = await load(folder, { ...engine, device, dtype, chatTemplate });
   const server = await serve(model, options);

@@ -64,12 +64,11 @@ export interface ServeOptions extends Partial<ServeLimits> {
   readonly onDefect?: (error: unknown) => void;
 }
 
-export type Settings = ServeLimits &
-  Pick<ServeOptions, "name" | "apiKey" | "allowOrigin" | "onRequest" | "onDefect"> & {
-    readonly host: string;
-    readonly port: number;
-  };
+/** The options with nothing left open. */
+export type Settings = ServeOptions & ServeLimits & { readonly host: string; readonly port: number };
 
+const DEFAULT_HOST = "127.0.0.1";
+const DEFAULT_PORT = 8000;
 const DEFAULTS: Omit<ServeLimits, "maxTokens"> = {
   maxBodyBytes: 4 * 2 ** 20,
   maxChoices: 128,
@@ -82,33 +81,34 @@ const DEFAULTS: Omit<ServeLimits, "maxTokens"> = {
   stallSeconds: 30,
   keepAliveSeconds: 5,
 };
+const LIMITS = [...(Object.keys(DEFAULTS) as (keyof typeof DEFAULTS)[]), "maxTokens"] as const;
 
-/** The options with defaults for what is not named. Throws ConfigError for one that cannot be. */
-export function toSettings(options: ServeOptions, engine: TextGenerator): Settings {
-  const { name, host = "127.0.0.1", port = 8000, apiKey, allowOrigin, onRequest, onDefect, ...limits } = options;
-  const named = Object.fromEntries(Object.entries(limits).filter(([, value]) => value !== undefined));
-  const complete: ServeLimits = { ...DEFAULTS, maxTokens: engine.maxTokens, ...named };
-  for (const [key, value] of Object.entries(complete)) {
-    if (key.startsWith("max") ? Number.isInteger(value) && value > 0 : value > 0 && value <= MOST_SECONDS) continue;
-    const expected = key.startsWith("max") ? "a positive integer" : `seconds above 0 and at most ${MOST_SECONDS}`;
-    throw new ConfigError(key, `${value}, expected ${expected}`);
-  }
-  if (complete.maxTokens > engine.maxTokens)
-    throw new ConfigError("maxTokens", `${complete.maxTokens}, expected at most the engine's ${engine.maxTokens}`);
+/** Throws ConfigError for options that cannot be, whatever is served. */
+export function checkServeOptions(options: ServeOptions): void {
+  const { name, host = DEFAULT_HOST, port = DEFAULT_PORT, apiKey, allowOrigin } = options;
   if (name === "") throw new ConfigError("name", "an empty text, expected a model's name");
   if (!(Number.isInteger(port) && port >= 0 && port < 2 ** 16))
     throw new ConfigError("port", `${port}, expected a whole number below 65536`);
   checkAccess(host, apiKey);
   if (allowOrigin !== undefined && !isOrigin(allowOrigin))
     throw new ConfigError("allowOrigin", `${allowOrigin}, expected an origin as https://example.com`);
-  return {
-    ...complete,
-    ...{ name, host, port },
-    ...(apiKey !== undefined && { apiKey }),
-    ...(allowOrigin !== undefined && { allowOrigin }),
-    ...(onRequest && { onRequest }),
-    ...(onDefect && { onDefect }),
-  };
+  for (const key of LIMITS) {
+    const value = options[key];
+    if (value === undefined) continue;
+    if (key.startsWith("max") ? Number.isInteger(value) && value > 0 : value > 0 && value <= MOST_SECONDS) continue;
+    const expected = key.startsWith("max") ? "a positive integer" : `seconds above 0 and at most ${MOST_SECONDS}`;
+    throw new ConfigError(key, `${value}, expected ${expected}`);
+  }
+}
+
+/** The options with defaults for what is not named. Throws ConfigError for one that cannot be. */
+export function toSettings(options: ServeOptions, engine: TextGenerator): Settings {
+  checkServeOptions(options);
+  const most = engine.maxTokens;
+  if ((options.maxTokens ?? 0) > most)
+    throw new ConfigError("maxTokens", `${options.maxTokens}, expected at most the engine's ${most}`);
+  const named = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as ServeOptions;
+  return { host: DEFAULT_HOST, port: DEFAULT_PORT, ...DEFAULTS, maxTokens: most, ...named };
 }
 
 const MOST_SECONDS = 86_400; // a timer holds 2^31 ms

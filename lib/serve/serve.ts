@@ -3,9 +3,6 @@ import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ConfigError } from "../base/errors.js";
 import { Admission } from "./admission.js";
-import { createApp } from "./app.js";
-import { createHttpServer } from "./http_server.js";
-import { Metrics } from "./metrics.js";
 import { type ServedModel, type ServeOptions, toSettings } from "./options.js";
 
 /** Time for the answers of requests that were ended to be sent. */
@@ -30,6 +27,10 @@ export interface ModelServer extends AsyncDisposable {
 export async function serve(model: ServedModel, options: ServeOptions): Promise<ModelServer> {
   const settings = toSettings(options, model.engine);
   const admission = new Admission(settings);
+  // What they need takes a while to load, which no other command is to wait for.
+  const { createApp } = await import("./app.js");
+  const { createHttpServer } = await import("./http_server.js");
+  const { Metrics } = await import("./metrics.js");
   const server = createHttpServer(createApp(model, settings, admission, new Metrics(model.engine)), settings);
   server.listen({ host: settings.host, port: settings.port });
   await once(server, "listening").catch((error) => {
