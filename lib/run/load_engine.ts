@@ -31,6 +31,12 @@ class WholeAnswers implements TextGenerator {
 
   async *generate(request: GenerationRequest): AsyncGenerator<GenerationEvent, void, void> {
     const { prompt, temperature = 1, topP = 1, seed = 0, signal, maxNewTokens = this.maxTokens } = request;
+    if (prompt.length >= this.maxTokens) {
+      throw new ConfigError(
+        "prompt",
+        `${prompt.length} tokens, expected fewer than the ${this.maxTokens} there is room for`,
+      );
+    }
     const vocabulary = this.model.config.vocabSize;
     const unknown = prompt.find((id) => id >= vocabulary);
     if (unknown !== undefined) throw new ConfigError("prompt", `token ${unknown}, expected ids below ${vocabulary}`);
