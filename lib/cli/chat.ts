@@ -23,8 +23,8 @@ export function addChat(westwind: Command, load: LoadTextModel): void {
 
 /** Loads the model and chats until the input ends. */
 export async function runChat(flags: ChatFlags, load: LoadTextModel, streams: ChatStreams): Promise<void> {
-  const { model: folder, system } = flags;
-  await using loaded = await load(folder, flags);
+  const { model: folder, device, chatTemplate, system } = flags;
+  await using loaded = await load(folder, { device, chatTemplate });
   const conversation = new Conversation(loaded);
   conversation.system = system;
   const isTyped = streams.stdin.isTTY === true && streams.stderr.isTTY === true;

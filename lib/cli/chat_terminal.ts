@@ -39,7 +39,7 @@ export class ChatTerminal {
   ) {
     const { stdin, stderr } = streams;
     this.isInteractive = stdin.isTTY === true && stderr.isTTY === true;
-    this.colours = pc.createColors(this.isInteractive && colours);
+    this.colours = pc.createColors(colours);
     this.screen = new Screen(stderr);
     this.readline = createInterface({
       input: stdin,
@@ -98,9 +98,8 @@ export class ChatTerminal {
     this.readline.prompt();
   }
 
-  /** Ends the input: lines that have not been taken are dropped. */
+  /** Ends the input. */
   close(): void {
-    this.lines.length = 0;
     this.readline.close();
   }
 

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { systemInfo } from "../../lib/tensor/device.js";
 import { temporaryFolder } from "../run/collect.js";
 import { chatRows, makeModel, pairRows, writeJsonLines } from "../run/small_model.js";
-import { run } from "./command.js";
+import { run, westwind } from "./command.js";
 
 const folder = temporaryFolder();
 const model = await makeModel(join(folder, "model"));
@@ -104,7 +104,8 @@ test.each([
 test("help and version go to stdout; without a command, help goes to stderr with exit code 2", async () => {
   const help = await run("--help");
   expect(help).toMatchObject({ code: 0, stderr: "" });
-  for (const name of ["sft", "dpo", "feedback", "align", "generate", "info"]) expect(help.stdout).toMatch(` ${name} `);
+  for (const name of ["sft", "dpo", "feedback", "align", "generate", "chat", "info"])
+    expect(help.stdout).toMatch(` ${name} `);
   expect(await run()).toEqual({ code: 2, signal: null, stdout: "", stderr: help.stdout });
   expect((await run("dpo", "--help")).stdout).toMatch(/^Usage: westwind dpo \[options\] \[recipe\] \[overrides...\]/);
   const { version } = JSON.parse(readFileSync("package.json", "utf8"));
@@ -220,6 +221,35 @@ describe("generate", () => {
     expect([code, stdout]).toEqual([1, ""]);
     expect(stderr).toMatch(/^westwind: prompt: \d+ tokens, expected fewer than the 256 there is room for\n$/);
   });
+
+  test("a file of prompts gets the answers that the prompts get alone", async () => {
+    const prompts = join(folder, "prompts.txt");
+    const answers = join(folder, "answers", "answers.jsonl");
+    writeFileSync(prompts, "rain falls\nthe old miller\n");
+    const args = ["--prompts", prompts, "--output", answers, "--temperature=0", "--max-new-tokens=8"];
+    const { code, stdout, stderr } = await run("generate", `--model=${model}`, ...args);
+    expect([code, stdout]).toEqual([0, ""]);
+    expect(stderr).toMatch(/^done: 2\/2 prompts .*, answers in .*answers\.jsonl\n$/m);
+    const rows = readFileSync(answers, "utf8")
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    expect(rows.map(({ prompt, finish }) => [prompt, finish])).toEqual([
+      ["rain falls", "length"],
+      ["the old miller", "length"],
+    ]);
+    expect(`${rows[1].completion}\n`).toBe((await ask("--temperature=0")).stdout);
+  });
+});
+
+test("chat answers the lines of a pipe, and prints nothing else", async () => {
+  const pipe = ["bash", "-c", 'printf "the old miller\\n/undo\\nthe old miller\\n" | "$@"', "bash"];
+  const args = ["chat", `--model=${model}`, "--temperature=0", "--max-new-tokens=8"];
+  const { code, stdout, stderr } = await westwind(args, pipe).outcome;
+  expect([code, stderr]).toEqual([0, "taken back: the old miller\n"]);
+  const prompt = ["--prompt", "the old miller", ...args.slice(1)];
+  const alone = await run("generate", ...prompt);
+  expect(stdout).toBe(alone.stdout.repeat(2));
 });
 
 /** UltraFeedback's shape; the answers' scores differ by one each. */
