@@ -19,7 +19,8 @@ assert all(len(token.top_logprobs) == 3 and token.logprob <= 0 for token in choi
 chunks = list(client.chat.completions.create(**chat, stream=True, stream_options={"include_usage": True}))
 text = "".join(c.delta.content or "" for chunk in chunks for c in chunk.choices)
 assert text == choice.message.content, (text, choice.message.content)
-assert chunks[0].choices[0].delta.role == "assistant" and chunks[-1].usage == whole.usage, chunks[-1]
+assert chunks[0].choices[0].delta.role == "assistant", chunks[0]
+assert chunks[-1].usage.total_tokens == whole.usage.total_tokens, chunks[-1]  # more of it is in the cache now
 
 several = client.chat.completions.create(**{**chat, "temperature": 1}, n=3, seed=1, stop=["\n"])
 assert [c.index for c in several.choices] == [0, 1, 2]
