@@ -98,7 +98,7 @@ test("a connection without a request is closed after a time", async () => {
   const { url } = await start({ keepAliveSeconds: 0.1, headerSeconds: 0.2 });
   const silent = await open(url);
   const used = await open(url);
-  used.write("GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
+  used.write("GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
   silent.resume();
   used.resume();
   await Promise.all([once(silent, "close"), once(used, "close")]);
