@@ -78,7 +78,7 @@ export function createApp(model: ServedModel, settings: Settings, admission: Adm
   } else {
     const isRight = keyCheck(settings.apiKey);
     app.use(async (c, next) => {
-      if (c.req.path === "/health" || isRight(c.req.header("authorization"))) return next();
+      if (isRight(c.req.header("authorization"))) return next();
       throw new ApiError(401, KEY_MISSING, { code: "invalid_api_key", headers: { "WWW-Authenticate": "Bearer" } });
     });
   }

@@ -27,9 +27,14 @@ test("the events of each request come in their order, beside the others'", async
 });
 
 test("an end of the iteration ends all requests at once", async () => {
-  const engine = new FakeEngine(tokenizer, { milliseconds: 300 });
-  for await (const _ of runAll(engine, requests, newTicket())) break;
+  const engine = new FakeEngine(tokenizer, { milliseconds: 500 });
+  let [numTold, begin] = [0, 0];
+  for await (const _ of runAll(engine, requests, newTicket())) {
+    begin = performance.now();
+    if (++numTold === 2) break; // the first has been asked for its next event, which is 500 ms away
+  }
   expect([engine.started, engine.running]).toEqual([3, 0]);
+  expect(performance.now() - begin).toBeLessThan(300);
 });
 
 test("an error of one ends the others, and is told", async () => {
