@@ -72,7 +72,7 @@ export async function wholeAnswer({ work, shape, head, tokenizer, tally, events 
     const choice = choices[piece.index]!;
     choice.text.push(piece.text);
     choice.tokens.push(...piece.tokens);
-    choice.finish ??= piece.finish;
+    choice.finish = piece.finish;
   }
   return {
     id: head.id,

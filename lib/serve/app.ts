@@ -14,7 +14,7 @@ import { readCompletionRequest } from "./completion_request.js";
 import { CompletionShape } from "./completion_shape.js";
 import { eventStream } from "./event_stream.js";
 import type { Metrics } from "./metrics.js";
-import type { ServedModel, Settings } from "./options.js";
+import { isLoopback, type ServedModel, type Settings } from "./options.js";
 import { runAll } from "./run_all.js";
 import { Tally } from "./tally.js";
 import type { AnswerShape, Work } from "./work.js";
@@ -66,10 +66,19 @@ export function createApp(model: ServedModel, settings: Settings, admission: Adm
     return c.json({ status: "ok" });
   });
 
-  if (settings.apiKey !== undefined) {
+  if (settings.apiKey === undefined) {
+    app.use(async (c, next) => {
+      // A page whose name was made to lead here would pass for this server's own.
+      const { hostname } = new URL(c.req.url);
+      if (isLoopback(hostname.replace(/^\[|\]$/g, ""))) return next();
+      throw new ApiError(403, `${hostname} is not this machine's own name, which needs an API key.`, {
+        code: "host_not_allowed",
+      });
+    });
+  } else {
     const isRight = keyCheck(settings.apiKey);
     app.use(async (c, next) => {
-      if (c.req.path === "/health" || isRight(c.req.header("authorization"))) return next();
+      if (isRight(c.req.header("authorization"))) return next();
       throw new ApiError(401, KEY_MISSING, { code: "invalid_api_key", headers: { "WWW-Authenticate": "Bearer" } });
     });
   }

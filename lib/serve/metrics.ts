@@ -23,7 +23,7 @@ export class Metrics {
   });
   readonly timeToFirstToken = new Histogram({
     name: "westwind_time_to_first_token_seconds",
-    help: "Time from when a request was read to its first token.",
+    help: "Time from a request's headers to its first token.",
     buckets: REQUEST_SECONDS,
     registers: this.registers,
   });

@@ -3,6 +3,7 @@ import { expect, test, vi } from "vitest";
 import { ConfigError } from "../../lib/base/errors.js";
 import { isLoopback, type ServeOptions, toSettings } from "../../lib/serve/options.js";
 import { FakeEngine } from "./fake_engine.js";
+import { open, received } from "./raw_client.js";
 import { chat, errorOf, start, tokenizer } from "./start.js";
 
 const engine = new FakeEngine(tokenizer);
@@ -82,6 +83,23 @@ test("everything but /health is behind the key", async () => {
   expect(refused.headers.get("www-authenticate")).toBe("Bearer");
   expect(await errorOf(refused)).toMatchObject({ type: "invalid_request_error", code: "invalid_api_key" });
   expect(engine.started).toBe(0);
+});
+
+test("without a key a server answers to this machine's own names only", async () => {
+  const statusOf = async (url: string, host: string): Promise<number> => {
+    const socket = await open(url);
+    const text = received(socket);
+    socket.write(
+      `GET /v1/models HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\nAuthorization: Bearer a-long-secret\r\n\r\n`,
+    );
+    return Number((await text).split(" ")[1]);
+  };
+  const { url } = await start();
+  for (const host of ["localhost:8000", "127.0.0.1", "[::1]:8000"])
+    expect([host, await statusOf(url, host)]).toEqual([host, 200]);
+  for (const host of ["pages.example", "10.0.0.1:8000"]) expect([host, await statusOf(url, host)]).toEqual([host, 403]);
+  const keyed = await start({ apiKey: "a-long-secret" });
+  expect(await statusOf(keyed.url, "pages.example")).toBe(200);
 });
 
 test("the key is compared by digests of equal length, in constant time", async () => {

@@ -20,7 +20,7 @@ async function pour(socket: Socket, bytes: number, frame: (chunk: Buffer) => Buf
 
 const LARGE = 100 * 2 ** 20;
 const head = (header: string): string =>
-  `POST ${CHAT} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n${header}\r\n\r\n`;
+  `POST ${CHAT} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n${header}\r\n\r\n`;
 
 test.each([
   ["whose length is told", `Content-Length: ${LARGE}`, (chunk: Buffer) => chunk],
@@ -79,7 +79,7 @@ test("headers without end: 431; what is no HTTP: 400; both with an error object"
   const { url } = await start();
   const socket = await open(url);
   const answer = received(socket);
-  socket.write("GET /health HTTP/1.1\r\nHost: x\r\n");
+  socket.write("GET /health HTTP/1.1\r\nHost: localhost\r\n");
   for (let i = 0; i < 1000 && !socket.destroyed; i++) socket.write(`X-${i}: ${"y".repeat(100)}\r\n`);
   expect(await answer).toMatch(/^HTTP\/1\.1 431 [\s\S]*\{"error":\{"message":"The request cannot be read/);
   const other = await open(url);

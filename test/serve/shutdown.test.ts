@@ -115,7 +115,7 @@ test("while a server closes, kept connections are told so and health is 503", as
   const text = received(kept);
   const asked = post(CHAT, { messages: chat("x"), max_tokens: 15 });
   await vi.waitFor(() => expect(engine.running).toBe(1), { interval: 2 });
-  kept.write("GET /health HTTP/1.1\r\nHost: x\r\n"); // not idle: a request has begun
+  kept.write("GET /health HTTP/1.1\r\nHost: localhost\r\n"); // not idle: a request has begun
   await sleep(50);
   const closed = server.close(10);
   kept.write("\r\n");
