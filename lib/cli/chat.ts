@@ -4,7 +4,7 @@ import { Conversation, type LoadTextModel } from "../index.js";
 import { ChatHistory, historyPath } from "./chat_history.js";
 import { ChatSession } from "./chat_session.js";
 import { type ChatStreams, ChatTerminal } from "./chat_terminal.js";
-import { addModel, addSettings, type ModelFlags, type Settings, settingsOf } from "./settings.js";
+import { addModel, addSettings, loadOptionsOf, type ModelFlags, type Settings, settingsOf } from "./settings.js";
 
 export interface ChatFlags extends ModelFlags, Settings {
   readonly system?: string;
@@ -23,8 +23,8 @@ export function addChat(westwind: Command, load: LoadTextModel): void {
 
 /** Loads the model and chats until the input ends. */
 export async function runChat(flags: ChatFlags, load: LoadTextModel, streams: ChatStreams): Promise<void> {
-  const { model: folder, device, chatTemplate, system } = flags;
-  await using loaded = await load(folder, { device, chatTemplate });
+  const { model: folder, system } = flags;
+  await using loaded = await load(folder, loadOptionsOf(flags));
   const conversation = new Conversation(loaded);
   conversation.system = system;
   const isTyped = streams.stdin.isTTY === true && streams.stderr.isTTY === true;

@@ -15,6 +15,7 @@ import {
   addModel,
   addNumber,
   addSettings,
+  loadOptionsOf,
   type ModelFlags,
   POSITIVE,
   type Settings,
@@ -68,28 +69,28 @@ const requestOf = (flags: Flags) => {
 };
 
 async function answerOne(flags: Flags, load: LoadTextModel): Promise<void> {
-  const { prompt, system, raw, device, chatTemplate } = flags;
+  const { prompt, system, raw } = flags;
   if (prompt === undefined) throw new UsageError("--prompt or --prompts is missing");
   for (const name of ["output", "continue", "concurrency"] as const) {
     if (flags[name] !== undefined) throw new UsageError(`--${name}: expected --prompts beside it`);
   }
   if (flags.logprobs !== undefined && !flags.json) throw new UsageError("--logprobs: expected --json beside it");
   const answers = await interruptible("token", async (signal) => {
-    await using model = await load(flags.model, { device, chatTemplate });
+    await using model = await load(flags.model, loadOptionsOf(flags));
     return await answerPrompt(model, prompt, { ...requestOf(flags), system, raw, signal });
   });
   for (const answer of answers) process.stdout.write(flags.json ? `${JSON.stringify(answer)}\n` : `${answer.text}\n`);
 }
 
 async function answerFile(flags: Flags, load: LoadTextModel): Promise<void> {
-  const { output, system, raw, device, chatTemplate } = flags;
+  const { output, system, raw } = flags;
   if (flags.prompt !== undefined) throw new UsageError("--prompts: expected no --prompt beside it");
   if (output === undefined) throw new UsageError("--prompts: expected --output beside it");
   const prompts = { system, raw };
   const shown = new GenerateReport();
   const result = await interruptible("token", async (signal) => {
     const rows = await readPromptRows(flags.prompts!, prompts);
-    await using model = await load(flags.model, { device, chatTemplate });
+    await using model = await load(flags.model, loadOptionsOf(flags));
     return await generateFile(model, rows, output, {
       ...{ model: flags.model, prompts, request: requestOf(flags), concurrency: flags.concurrency },
       ...{ continue: flags.continue, report: (progress) => shown.report(progress), signal },

@@ -106,6 +106,8 @@ export function settingsOf(flags: Settings): Settings {
 export interface ModelFlags {
   readonly model: string;
   readonly device: string;
+  readonly dtype?: string;
+  readonly threads?: number;
   readonly chatTemplate?: string;
 }
 
@@ -113,8 +115,15 @@ export function addModel(command: Command): void {
   command
     .requiredOption("--model <folder>", "a model in Hugging Face's layout")
     .option("--device <name>", "auto, cpu, cuda or cuda:N", "auto")
+    .option("--dtype <name>", "bfloat16 or float32; default bfloat16 on a GPU, float32 on a CPU")
     .option(
       "--chat-template <name>",
       "zephyr, chatml, llama2, llama3, mistral or a template's source; default the model's",
     );
+  addNumber(command, "threads", { about: "threads of a CPU; default all", ...POSITIVE });
+}
+
+/** How those flags ask for the model. */
+export function loadOptionsOf({ device, dtype, threads, chatTemplate }: ModelFlags) {
+  return { device, dtype, threads, chatTemplate };
 }

@@ -17,5 +17,10 @@ export interface LoadedTextModel extends TextModel, AsyncDisposable {
 /** Makes a model's folder ready to answer; loadEngine is one. */
 export type LoadTextModel = (
   folder: string,
-  options: { readonly device?: string | undefined; readonly chatTemplate?: string | undefined },
+  options: {
+    readonly device?: string | undefined;
+    readonly dtype?: string | undefined;
+    readonly threads?: number | undefined;
+    readonly chatTemplate?: string | undefined;
+  },
 ) => Promise<LoadedTextModel>;
