@@ -3,9 +3,6 @@ import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ConfigError } from "../base/errors.js";
 import { Admission } from "./admission.js";
-import { createApp } from "./app.js";
-import { createHttpServer } from "./http_server.js";
-import { Metrics } from "./metrics.js";
 import { type ServedModel, type ServeOptions, toSettings } from "./options.js";
 
 /** Time for the answers of requests that were ended to be sent. */
@@ -29,6 +26,12 @@ export interface ModelServer extends AsyncDisposable {
  */
 export async function serve(model: ServedModel, options: ServeOptions): Promise<ModelServer> {
   const settings = toSettings(options, model.engine);
+  // Loaded here, so that a program that does not serve loads no HTTP framework.
+  const [{ createApp }, { createHttpServer }, { Metrics }] = await Promise.all([
+    import("./app.js"),
+    import("./http_server.js"),
+    import("./metrics.js"),
+  ]);
   const admission = new Admission(settings);
   const server = createHttpServer(createApp(model, settings, admission, new Metrics(model.engine)), settings);
   server.listen({ host: settings.host, port: settings.port });
