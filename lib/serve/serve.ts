@@ -26,6 +26,12 @@ export interface ModelServer extends AsyncDisposable {
  */
 export async function serve(model: ServedModel, options: ServeOptions): Promise<ModelServer> {
   const settings = toSettings(options, model.engine);
+  // Loaded here, so that a program that does not serve loads no HTTP framework.
+  const [{ createApp }, { createHttpServer }, { Metrics }] = await Promise.all([
+    import("./app.js"),
+    import("./http_server.js"),
+    import("./metrics.js"),
+  ]);
   const admission = new Admission(settings);
   // What they need takes a while to load, which no other command is to wait for.
   const { createApp } = await import("./app.js");
