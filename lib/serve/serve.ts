@@ -33,10 +33,6 @@ export async function serve(model: ServedModel, options: ServeOptions): Promise<
     import("./metrics.js"),
   ]);
   const admission = new Admission(settings);
-  // What they need takes a while to load, which no other command is to wait for.
-  const { createApp } = await import("./app.js");
-  const { createHttpServer } = await import("./http_server.js");
-  const { Metrics } = await import("./metrics.js");
   const server = createHttpServer(createApp(model, settings, admission, new Metrics(model.engine)), settings);
   server.listen({ host: settings.host, port: settings.port });
   await once(server, "listening").catch((error) => {
