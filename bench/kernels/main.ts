@@ -129,7 +129,7 @@ function show(timing: Timing): void {
   const shape = Object.entries(axes).map(([axis, n]) => `${axis}=${n}`);
   const times = [us_p20, us_p50, us_p80].map((us) => us.toFixed(1).padStart(10));
   console.log(
-    `${kernel.padEnd(26)}${shape.join(" ").padEnd(34)}${dtype.padEnd(10)}${times.join("")}` +
+    `${kernel.padEnd(26)}${shape.join(" ").padEnd(33)} ${dtype.padEnd(10)}${times.join("")}` +
       `${gflops.toFixed(1).padStart(10)}${gb_s.toFixed(1).padStart(8)}${percent(of_peak).padStart(9)}`,
   );
   rows.write({ kernel, axes, dtype, us_p20, us_p50, us_p80, gflops, gb_s, of_peak });

@@ -20,9 +20,17 @@ conformance("kv_cache_write", {
   inputs: { slots: ({ T, N }) => Array.from({ length: T }, (_, t) => N - 1 - t) },
 });
 
+const made = new Map<string, Float64Array>();
+/** The same numbers for the same arguments. */
 const noise = (length: number, seed: number, stream = 0): Float64Array => {
-  const random = new Random(seed, stream);
-  return Float64Array.from({ length }, () => Math.fround(2 * random.next() - 1));
+  const key = `${length} ${seed} ${stream}`;
+  let values = made.get(key);
+  if (values === undefined) {
+    const random = new Random(seed, stream);
+    values = Float64Array.from({ length }, () => Math.fround(2 * random.next() - 1));
+    made.set(key, values);
+  }
+  return values;
 };
 
 const whole = (...lengths: number[]): Chunk[] => lengths.map((count, sequence) => ({ sequence, from: 0, count }));
@@ -42,7 +50,7 @@ const layouts: Record<string, { chunks: Chunk[]; pageSize: number; window?: numb
     chunks: [5, 3, 4, 9, 0].map((from, i) => ({ sequence: i % 2, from, count: 1 })),
     pageSize: 4,
   },
-  "a page longer than a sequence": { chunks: whole(9), pageSize: 1000 },
+  "a page longer than a sequence": { chunks: whole(9), pageSize: 100 },
   "window 1": { chunks: [...whole(20, 3), { sequence: 2, from: 130, count: 4 }], pageSize: 4, window: 1 },
   "window 50": { chunks: [...next(600), { sequence: 1, from: 100, count: 90 }], pageSize: 16, window: 50 },
   "a window longer than the sequences": { chunks: whole(45, 10), pageSize: 16, window: 1000 },
@@ -142,7 +150,7 @@ describe.each(backends)("$name", (backend) => {
   test("what other tokens of a chunk hold stays with them", async () => {
     const axes = { M: 3, H: 1, K: 1, D: 4 };
     const batch = pagedBatch(whole(6), 2);
-    const last = (row: Float64Array, p: number) => (p === 5 ? row.fill(Number.POSITIVE_INFINITY) : row);
+    const last = (row: Float64Array, p: number) => (p === 5 ? row.map(() => Number.POSITIVE_INFINITY) : row);
     const { y } = await launch(backend, 1, "paged_attention", {
       axes: { ...axes, ...batch.axes },
       dtypes,
@@ -168,7 +176,7 @@ describe.each(backends)("$name", (backend) => {
   const calls: { chunks: Chunk[]; pageSize: number; seed?: number; threads?: number }[] = [
     { chunks: whole(...lengths), pageSize: 16 },
     { chunks: whole(...lengths), pageSize: 7, seed: 2, threads: 3 },
-    ...[37, 128].flatMap((size) => cut(0, size).map((chunk) => ({ chunks: [chunk], pageSize: 16, threads: 2 }))),
+    ...[90, 128].flatMap((size) => cut(0, size).map((chunk) => ({ chunks: [chunk], pageSize: 16, threads: 2 }))),
     ...cut(1, 8).map((chunk) => ({ chunks: [single(0, 299), chunk, ...cut(2, 5)], pageSize: 32 })),
     { chunks: [single(1, 69), single(2, 0), single(0, 131), single(2, 4)], pageSize: 3 },
     { chunks: [3, 2, 1, 0].map((from) => single(2, from)), pageSize: 2 },
@@ -180,13 +188,14 @@ describe.each(backends)("$name", (backend) => {
     test.each([
       { window: 0, H: 4, K: 2, D: 16 },
       { window: 0, H: 3, K: 3, D: 5 },
-      { window: 0, H: 16, K: 1, D: 40 },
+      { window: 0, H: 16, K: 1, D: 24 },
       { window: 90, H: 4, K: 2, D: 16 },
     ])("a token's result is the same bits in any call, %o", async (shape) => {
       const seen = new Map<string, string>();
       for (const call of calls) {
         for (const [token, bits] of await run(backend, t, call, shape)) {
-          expect(`${token}: ${bits}`).toBe(`${token}: ${seen.get(token) ?? bits}`);
+          const before = seen.get(token);
+          if (before !== undefined && before !== bits) expect.fail(`token ${token}: ${bits}, and ${before} before`);
           seen.set(token, bits);
         }
       }
@@ -210,7 +219,7 @@ describe.each(backends)("$name", (backend) => {
       scalars: { scale: 0.9, window, page_size: pageSize },
       values: {
         ...asFloats(batch),
-        qkv: Float64Array.from(tokens.flatMap(([b, p]) => [...noise((H + 2 * K) * D, 100 + b, p)])),
+        qkv: Float64Array.from(tokens.flatMap(([b, p]) => Array.from(noise((H + 2 * K) * D, 100 + b, p)))),
         k_cache: inputs.k_cache({ K, D }),
         v_cache: inputs.v_cache({ K, D }),
       },
