@@ -1,4 +1,5 @@
 import { randomInt } from "node:crypto";
+import { setImmediate as turn } from "node:timers/promises";
 import { AbortedError, ConfigError } from "../base/errors.js";
 import { Random } from "../base/random.js";
 import { decode } from "../model/decode.js";
@@ -32,7 +33,10 @@ export interface EngineOptions {
 
 /** Tokens of a page of the cache. */
 const PAGE_SIZE = 16;
+const MOST_PAGES = 2 ** 26;
 const GIB = 2 ** 30;
+/** Milliseconds of sampling and scoring after which others have their turn. */
+const MOST_AT_A_STRETCH = 10;
 const DEFAULTS = {
   cpu: { maxSequences: 32, cacheBytes: GIB },
   cuda: { maxSequences: 256, cacheBytes: 8 * GIB },
@@ -55,6 +59,7 @@ export class Engine implements TextGenerator, AsyncDisposable {
   private readonly bytesOf: (id: number) => Uint8Array;
   private loop: Promise<void> | undefined;
   private failure: unknown;
+  private ending: Promise<void> | undefined;
   private readonly done = { promptTokens: 0, cachedTokens: 0, generatedTokens: 0, steps: 0 };
 
   /** The model is not to change or end while requests run. Throws ConfigError for options that cannot be. */
@@ -66,10 +71,12 @@ export class Engine implements TextGenerator, AsyncDisposable {
     const defaults = DEFAULTS[device.kind === "cuda" ? "cuda" : "cpu"];
     const maxSequences = positive("maxSequences", options.maxSequences ?? defaults.maxSequences);
     const tokensPerStep = positive("tokensPerStep", options.tokensPerStep ?? 512);
-    const roomy = Math.floor(defaults.cacheBytes / KvCache.bytesOfToken(config, parameters.dtype));
-    const longest = Math.ceil(config.maxPositionEmbeddings / PAGE_SIZE) * PAGE_SIZE;
-    const cacheTokens = positive("cacheTokens", options.cacheTokens ?? Math.min(maxSequences * longest, roomy));
+    const all = maxSequences * Engine.cacheTokensOf(config.maxPositionEmbeddings);
+    const roomy = Math.min(all, Engine.defaultCacheTokens(model));
+    const cacheTokens = positive("cacheTokens", options.cacheTokens ?? roomy);
     const pages = Math.ceil(cacheTokens / PAGE_SIZE);
+    if (pages > MOST_PAGES)
+      throw new ConfigError("cacheTokens", `${cacheTokens}, expected at most ${MOST_PAGES * PAGE_SIZE}`);
     this.maxTokens = Math.min(config.maxPositionEmbeddings, pages * PAGE_SIZE);
     this.bytesOf = options.bytesOf ?? (() => new Uint8Array());
     this.pool = new PagePool(pages);
@@ -82,6 +89,17 @@ export class Engine implements TextGenerator, AsyncDisposable {
     this.arena = new Arena(device);
   }
 
+  /** Tokens that the cache has room for by default, as far as memory is concerned. */
+  static defaultCacheTokens({ config, device, parameters }: Llama): number {
+    const { cacheBytes } = DEFAULTS[device.kind === "cuda" ? "cuda" : "cpu"];
+    return Math.floor(cacheBytes / KvCache.bytesOfToken(config, parameters.dtype));
+  }
+
+  /** Tokens that the cache needs for a sequence of so many. */
+  static cacheTokensOf(length: number): number {
+    return Math.ceil(length / PAGE_SIZE) * PAGE_SIZE;
+  }
+
   get stats(): EngineStats {
     return {
       running: this.scheduler.numRunning,
@@ -90,6 +108,7 @@ export class Engine implements TextGenerator, AsyncDisposable {
       pagesUsed: this.pool.size - this.pool.available,
       pagesKept: this.pool.numKept,
       preemptions: this.scheduler.numPreemptions,
+      hasFailed: this.failure !== undefined,
       ...this.done,
     };
   }
@@ -102,7 +121,7 @@ export class Engine implements TextGenerator, AsyncDisposable {
       job.fail(new AbortedError(0, `stopped after ${numNewTokens} of at most ${maxNewTokens} tokens`));
       this.end(job);
     };
-    if (signal?.aborted) abort();
+    if (signal?.aborted) abort(); // before its first step
     signal?.addEventListener("abort", abort, { once: true });
     try {
       for (let event = await job.next(); event !== undefined; event = await job.next()) yield event;
@@ -121,15 +140,17 @@ export class Engine implements TextGenerator, AsyncDisposable {
     if (unknown !== undefined) throw new ConfigError("prompt", `token ${unknown}, expected ids below ${vocabulary}`);
     const room = this.maxTokens - prompt.length;
     const maxNewTokens = Math.min(request.maxNewTokens ?? room, room);
-    const mayBeNone = request.promptLogprobs === true;
-    if (room < (mayBeNone ? 0 : 1)) {
+    if (room < (request.maxNewTokens === 0 ? 0 : 1)) {
       throw new ConfigError(
         "prompt",
         `${prompt.length} tokens, expected fewer than the ${this.maxTokens} there is room for`,
       );
     }
-    if (!(Number.isInteger(maxNewTokens) && maxNewTokens >= (mayBeNone ? 0 : 1))) {
-      throw new ConfigError("maxNewTokens", `${request.maxNewTokens}, expected a positive integer`);
+    if (!(Number.isInteger(maxNewTokens) && maxNewTokens >= 0)) {
+      throw new ConfigError("maxNewTokens", `${request.maxNewTokens}, expected a whole number`);
+    }
+    if (request.seed !== undefined && !Number.isSafeInteger(request.seed)) {
+      throw new ConfigError("seed", `${request.seed}, expected a whole number`);
     }
     positive("choices", choices);
     if (request.logprobs !== undefined && !(Number.isInteger(request.logprobs) && request.logprobs >= 0)) {
@@ -141,14 +162,22 @@ export class Engine implements TextGenerator, AsyncDisposable {
     const job = new Job(request, choices);
     for (let choice = 0; choice < choices; choice++) {
       const sampler = new Sampler(request, prompt, new Random(seed, choice));
-      const mayShare = this.options.sharePrefixes !== false && !(mayBeNone && choice === 0);
+      const mayShare = this.sharesPrefixes && !(request.promptLogprobs === true && choice === 0);
       const sequence = new Sequence(prompt, maxNewTokens, sampler, new TextStream(stop), { mayShare });
       job.sequences.push(sequence);
       this.jobs.set(sequence, { job, choice });
     }
+    job.onRead = () => {
+      for (const sequence of job.sequences) if (!sequence.isEnded) this.scheduler.resume(sequence);
+      this.loop ??= this.run();
+    };
     this.scheduler.add(job.sequences[0]!); // the others follow when its prompt is in the cache
     this.loop ??= this.run();
     return job;
+  }
+
+  private get sharesPrefixes(): boolean {
+    return this.options.sharePrefixes !== false;
   }
 
   /** Frees what a request still holds. */
@@ -168,8 +197,8 @@ export class Engine implements TextGenerator, AsyncDisposable {
       for (let shares = this.scheduler.next(); shares.length > 0; shares = this.scheduler.next())
         await this.step(shares);
     } catch (error) {
-      this.failure = error;
-      for (const { job } of this.jobs.values()) job.fail(error);
+      this.failure ??= error;
+      this.endAll(error);
     }
     this.loop = undefined;
   }
@@ -183,16 +212,19 @@ export class Engine implements TextGenerator, AsyncDisposable {
     this.done.steps++;
 
     let row = 0;
-    shares.forEach(({ sequence, count }, i) => {
+    let began = performance.now();
+    for (const [i, { sequence, count }] of shares.entries()) {
       const first = sequence.numComputed;
-      const rows = asked[i]!.map((at) => ({
-        at: first + at,
-        logits: rowOf(floats!, row++, this.model.config.vocabSize),
-      }));
-      if (sequence.isEnded) return; // its caller has gone in the meantime
-      sequence.advance(count, this.pool, PAGE_SIZE);
-      for (const { at, logits } of rows) this.take(sequence, at, logits);
-    });
+      if (!sequence.isEnded) sequence.advance(count, this.pool, PAGE_SIZE); // else its caller has gone in the meantime
+      for (const at of asked[i]!) {
+        const logits = rowOf(floats!, row++, this.model.config.vocabSize);
+        if (!sequence.isEnded) this.take(sequence, first + at, logits);
+        if (performance.now() - began < MOST_AT_A_STRETCH) continue;
+        await turn();
+        began = performance.now();
+      }
+    }
+    for (const { job } of [...this.jobs.values()]) if (job.isFull && !job.isHeld) this.hold(job);
   }
 
   /** Those of a share's tokens behind which logits are needed: its sequence's last, and for scores the whole prompt's. */
@@ -205,14 +237,23 @@ export class Engine implements TextGenerator, AsyncDisposable {
     });
   }
 
-  /** What follows token `at` of a sequence is known. */
+  /** What follows token `at` of a sequence is known. What goes wrong with it is its request's alone. */
   private take(sequence: Sequence, at: number, logits: Float32Array): void {
+    const { job } = this.jobs.get(sequence)!;
+    try {
+      this.follow(sequence, at, logits);
+    } catch (error) {
+      job.fail(error);
+      this.end(job);
+    }
+  }
+
+  private follow(sequence: Sequence, at: number, logits: Float32Array): void {
     const { job } = this.jobs.get(sequence)!;
     if (at < sequence.promptLength - 1) {
       job.scores[at] = scoreToken(logits, sequence.tokens[at + 1]!, this.scorer(job));
       return;
     }
-    if (at < sequence.tokens.length - 1) return; // a sequence that was set back knows it
     if (!job.isPromptTold) this.tellPrompt(job, sequence);
     if (sequence.maxNewTokens === 0) this.finish(sequence, "length", "");
     else this.grow(sequence, logits);
@@ -237,12 +278,19 @@ export class Engine implements TextGenerator, AsyncDisposable {
     else if (sequence.numNewTokens === sequence.maxNewTokens) this.finish(sequence, "length", sequence.text.end());
   }
 
+  /** Answers that nobody reads make room for others; they go on where they were when their caller has read on. */
+  private hold(job: Job): void {
+    job.isHeld = true;
+    for (const sequence of job.sequences) if (!sequence.isEnded) this.scheduler.hold(sequence);
+  }
+
   private tellPrompt(job: Job, sequence: Sequence): void {
-    const { promptLength, numShared } = sequence;
+    const { promptLength, numShared = 0 } = sequence;
     this.done.promptTokens += promptLength;
     this.done.cachedTokens += numShared;
     const scores = job.scoresPrompt ? { scores: job.scores } : {};
     job.tell({ kind: "prompt", cachedTokens: numShared, ...scores });
+    sequence.mayShare = this.sharesPrefixes;
     for (const other of job.sequences.slice(1)) this.scheduler.add(other);
   }
 
@@ -257,15 +305,24 @@ export class Engine implements TextGenerator, AsyncDisposable {
   }
 
   /** Ends all requests with an AbortedError, and frees the cache. */
-  async [Symbol.asyncDispose](): Promise<void> {
+  [Symbol.asyncDispose](): Promise<void> {
+    this.ending ??= this.shutDown();
+    return this.ending;
+  }
+
+  private async shutDown(): Promise<void> {
     this.failure ??= new AbortedError(0, "the engine was shut down");
-    for (const { job } of this.jobs.values()) {
-      job.fail(this.failure);
-      this.end(job);
-    }
+    this.endAll(this.failure);
     await this.loop;
     this.cache[Symbol.dispose]();
     this.arena[Symbol.dispose]();
+  }
+
+  private endAll(error: unknown): void {
+    for (const { job } of this.jobs.values()) {
+      job.fail(error);
+      this.end(job);
+    }
   }
 }
 

@@ -39,19 +39,20 @@ export async function generate(
     throw new ConfigError("maxNewTokens", `${maxNewTokens}, expected a positive integer`);
   }
   const limit = model.config.maxPositionEmbeddings;
-  const lengths = prompts.map(({ length }) => Math.min(length + maxNewTokens, limit));
   const atOnce = Math.min(prompts.length, MOST_AT_ONCE);
-  const longest = Math.max(...lengths);
+  const lengths = prompts.map(({ length }) => Math.min(length + maxNewTokens, limit)).sort((a, b) => b - a);
+  const most = lengths.slice(0, atOnce).reduce((sum, length) => sum + Engine.cacheTokensOf(length), 0);
+  const cacheTokens = Math.max(Engine.cacheTokensOf(lengths[0]!), Math.min(most, Engine.defaultCacheTokens(model)));
+  await using engine = new Engine(model, { maxSequences: atOnce, cacheTokens });
   const controller = new AbortController();
   setMaxListeners(0, controller.signal); // every request listens
   const abort = (): void => controller.abort();
-  signal?.addEventListener("abort", abort);
-  if (signal?.aborted) abort();
-  await using engine = new Engine(model, { maxSequences: atOnce, cacheTokens: atOnce * Math.ceil(longest / 16) * 16 });
   const requests = prompts.map((prompt, i): GenerationRequest => {
     const own = { prompt, seed: seed + i * 2 ** 32, signal: controller.signal };
     return { ...sampling, maxNewTokens, temperature, stopTokens, ...own };
   });
+  signal?.addEventListener("abort", abort);
+  if (signal?.aborted) abort();
   try {
     return await Promise.all(requests.map((request) => collect(engine, request)));
   } finally {

@@ -1,12 +1,20 @@
 import type { GenerationEvent, GenerationRequest, ScoredToken } from "./request.js";
 import type { Sequence } from "./sequence.js";
 
+/** Events that wait for a caller before its answers stop growing, and at which they go on. */
+const MOST_WAITING = 512;
+const FEW_WAITING = 256;
+
 /** A request while it runs: its answers, and what its caller has not taken yet. */
 export class Job {
   readonly sequences: Sequence[] = [];
   /** Of the prompt's tokens from the second on. */
   readonly scores: ScoredToken[] = [];
   isPromptTold = false;
+  /** Whether its answers stand still because their caller does not read. */
+  isHeld = false;
+  /** Called when a caller that did not read has read on. */
+  onRead = (): void => undefined;
   private readonly events: GenerationEvent[] = [];
   private numOpen: number;
   private error: unknown;
@@ -15,7 +23,7 @@ export class Job {
 
   constructor(
     readonly request: GenerationRequest,
-    readonly numChoices: number,
+    numChoices: number,
   ) {
     this.numOpen = numChoices;
   }
@@ -25,8 +33,9 @@ export class Job {
     return this.request.promptLogprobs === true && !this.isPromptTold;
   }
 
-  get isOver(): boolean {
-    return this.isClosed;
+  /** Whether its caller is too far behind. */
+  get isFull(): boolean {
+    return this.events.length >= MOST_WAITING;
   }
 
   tell(event: GenerationEvent): void {
@@ -52,6 +61,11 @@ export class Job {
         this.wake = resolve;
       });
     }
-    return this.events.shift();
+    const event = this.events.shift();
+    if (this.isHeld && this.events.length <= FEW_WAITING) {
+      this.isHeld = false;
+      this.onRead();
+    }
+    return event;
   }
 }

@@ -29,7 +29,7 @@ export interface SamplingOptions {
 /** A prompt to continue. */
 export interface GenerationRequest extends SamplingOptions {
   readonly prompt: Int32Array;
-  /** Most tokens of an answer. Default: what the prompt leaves of the model's positions. */
+  /** Most tokens of an answer; 0 asks for nothing but the prompt. Default: what the prompt leaves of the model's positions. */
   readonly maxNewTokens?: number | undefined;
   /** Tokens that end an answer; they are not part of it. Default: the model's and the tokenizer's end of sequence. */
   readonly stopTokens?: readonly number[] | undefined;
@@ -39,7 +39,7 @@ export interface GenerationRequest extends SamplingOptions {
   readonly choices?: number | undefined;
   /** Tell the log-probability of every token, and of so many of the likeliest in its place. Default: of none. */
   readonly logprobs?: number | undefined;
-  /** Tell the same of the prompt's tokens, but for the first, which nothing predicts. Needs `logprobs`. */
+  /** Tell the same of the prompt's tokens, but for the first, which nothing predicts. */
   readonly promptLogprobs?: boolean | undefined;
   /** Ends the request with an AbortedError. */
   readonly signal?: AbortSignal | undefined;
@@ -104,14 +104,16 @@ export interface EngineStats {
   readonly steps: number;
   /** Requests that were set back because the cache was full, and began again later. */
   readonly preemptions: number;
+  /** Whether a step has failed, or the engine was shut down: it answers nothing any more. */
+  readonly hasFailed: boolean;
 }
 
 /** What a server needs of an engine. */
 export interface TextGenerator {
-  /** Positions of the model: most tokens of prompt and answer together. */
+  /** Most tokens of prompt and answer together: the model's positions, or fewer where the cache is smaller. */
   readonly maxTokens: number;
   /**
-   * Runs a request. Ends after the last choice's end. Abandoning the iteration ends the request and frees its memory.
+   * Runs a request. Its answers grow while they are read: with some hundreds of events untaken they stand still. Ends after the last choice's end. Abandoning the iteration ends the request and frees its memory.
    * Throws ConfigError for what cannot be: an empty prompt, one that is too long, a number out of range.
    */
   generate(request: GenerationRequest): AsyncGenerator<GenerationEvent, void, void>;

@@ -11,7 +11,7 @@ type Options = { readonly [Key in keyof Omit<SamplingOptions, "seed" | "logitBia
 export class Sampler {
   private readonly options: Options;
   private readonly logitBias: ReadonlyMap<number, number>;
-  private readonly inPrompt: ReadonlySet<number>;
+  private readonly seen: Set<number>; // in the prompt or the answer, where repetition is penalised
   private readonly counts = new Map<number, number>(); // of the answer
 
   /** Throws ConfigError for an option out of its range. */
@@ -25,7 +25,10 @@ export class Sampler {
     this.options = { temperature, topK, topP, minP, repetitionPenalty, presencePenalty, frequencyPenalty };
     checkOptions(this.options);
     this.logitBias = options.logitBias ?? new Map();
-    this.inPrompt = new Set(repetitionPenalty === 1 ? [] : prompt);
+    for (const bias of this.logitBias.values()) {
+      if (!Number.isFinite(bias)) throw new ConfigError("logitBias", `${bias}, expected numbers`);
+    }
+    this.seen = new Set(repetitionPenalty === 1 ? [] : prompt);
   }
 
   /** The next token by its logits [V], which are changed. */
@@ -33,13 +36,14 @@ export class Sampler {
     this.adjust(logits);
     const token = this.draw(logits);
     this.counts.set(token, (this.counts.get(token) ?? 0) + 1);
+    this.seen.add(token);
     return token;
   }
 
   private adjust(logits: Float32Array): void {
     const { repetitionPenalty, presencePenalty, frequencyPenalty } = this.options;
     if (repetitionPenalty !== 1) {
-      for (const id of new Set([...this.inPrompt, ...this.counts.keys()])) {
+      for (const id of this.seen) {
         const logit = logits[id]!;
         logits[id] = logit > 0 ? logit / repetitionPenalty : logit * repetitionPenalty;
       }
@@ -82,7 +86,7 @@ export class Sampler {
     const most = topK > 0 ? Math.min(topK, logits.length) : logits.length;
     let all = 0; // weight of all that top-k leaves, if that is known without sorting
     if (topP < 1 && topK === 0) for (let id = 0; id < logits.length; id++) all += weightOf(id);
-    for (let count = topK > 0 ? most : Math.min(FIRST_CANDIDATES, most); ; count = Math.min(8 * count, most)) {
+    for (let count = topK > 0 ? most : Math.min(FIRST_CANDIDATES, most); ; count = most) {
       const sorted = likeliestOf(logits, count).map((id) => ({ id, weight: weightOf(id) }));
       const total = topK > 0 ? sorted.reduce((sum, { weight }) => sum + weight, 0) : all;
       let [kept, mass] = [0, 0];
@@ -106,13 +110,21 @@ function checkOptions(options: Options): void {
   check("topK", topK, Number.isInteger(topK) && topK >= 0, "a whole number, 0 for no limit");
   check("topP", topP, topP > 0 && topP <= 1, "a number above 0 and at most 1");
   check("minP", minP, minP >= 0 && minP <= 1, "a number from 0 to 1");
-  check("repetitionPenalty", repetitionPenalty, repetitionPenalty > 0, "a number above 0");
+  const isPenalty = repetitionPenalty > 0 && Number.isFinite(repetitionPenalty);
+  check("repetitionPenalty", repetitionPenalty, isPenalty, "a number above 0");
   check("presencePenalty", presencePenalty, Number.isFinite(presencePenalty), "a number");
   check("frequencyPenalty", frequencyPenalty, Number.isFinite(frequencyPenalty), "a number");
 }
 
 /** The ids of the `count` largest logits, largest first, the lower id of two that are equal. */
 export function likeliestOf(logits: Float32Array, count: number): number[] {
+  return count <= MOST_IN_HEAP ? fewLikeliest(logits, count) : allByLikelihood(logits).slice(0, count);
+}
+
+/** Up to so many are found in a heap; more of them by sorting all, which takes the same time whatever they are. */
+const MOST_IN_HEAP = 512;
+
+function fewLikeliest(logits: Float32Array, count: number): number[] {
   const isBelow = (a: number, b: number): boolean => logits[a]! < logits[b]! || (logits[a] === logits[b] && a > b);
   const heap: number[] = []; // the least of them first
   const sift = (from: number): void => {
@@ -137,6 +149,23 @@ export function likeliestOf(logits: Float32Array, count: number): number[] {
   }
   return heap.sort((a, b) => (isBelow(a, b) ? 1 : -1));
 }
+
+/** Sorts numbers, not ids by a comparison: a logit's bits in the order of the logits, and behind them the id from the last. */
+function allByLikelihood(logits: Float32Array): number[] {
+  const bits = new Int32Array(logits.slice().buffer);
+  const last = logits.length - 1;
+  const keys = Float64Array.from(bits, (word, id) => {
+    const plain = word === -(2 ** 31) ? 0 : word; // -0 is as large as 0
+    return (plain < 0 ? -(2 ** 31) - plain : plain) * ID_RANGE + (last - id);
+  }).sort();
+  return Array.from(keys, (_, i) => {
+    const key = keys[last - i]!;
+    return last - (key - Math.floor(key / ID_RANGE) * ID_RANGE);
+  });
+}
+
+/** More ids than any vocabulary has; with 32 bits before them a key is a whole number that a double holds. */
+const ID_RANGE = 2 ** 21;
 
 /** ln sum exp of logits [V]: what a logit is less than to be a log-probability. */
 export function logSumExp(logits: Float32Array): number {

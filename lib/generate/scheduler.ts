@@ -5,11 +5,9 @@ export interface SchedulerOptions {
   readonly pageSize: number;
   /** Most answers that grow at the same time. */
   readonly maxSequences: number;
-  /** Most tokens of a step. What is left beside the answers' next tokens goes to prompts. */
+  /** Most tokens of a step, at least one for each answer. What is left beside their next tokens goes to prompts. */
   readonly tokensPerStep: number;
 }
-
-const isGrowing = ({ numPending }: Sequence): boolean => numPending === 1;
 
 /** The next tokens of a sequence that go through the model in a step. */
 export interface Share {
@@ -25,6 +23,8 @@ export class Scheduler {
   numPreemptions = 0;
   private readonly running: Sequence[] = []; // in the order they came
   private readonly waiting: Sequence[] = [];
+  /** The first that waits, and the pages there were when they were too few for it. */
+  private refused: { readonly sequence: Sequence; readonly available: number } | undefined;
 
   constructor(
     private readonly pool: PagePool,
@@ -52,42 +52,54 @@ export class Scheduler {
     sequence.releasePages(this.pool);
   }
 
+  /** Sets a running sequence back until it is added again. What it computed stays in the cache while there is room. */
+  hold(sequence: Sequence): void {
+    this.remove(sequence);
+  }
+
+  /** Adds a sequence before all that wait. */
+  resume(sequence: Sequence): void {
+    this.waiting.unshift(sequence);
+  }
+
   /** The shares of the next step; none where nothing is left to do. */
   next(): Share[] {
-    const shares = new Map<Sequence, number>();
+    const shares: Share[] = [];
     let room = this.options.tokensPerStep;
     const give = (sequence: Sequence): void => {
       const count = Math.min(sequence.numPending, room);
-      if (count === 0 || !this.makeRoom(sequence, sequence.numComputed + count, shares)) return;
-      shares.set(sequence, count);
+      if (count === 0 || !this.makeRoom(sequence, sequence.numComputed + count)) return;
+      shares.push({ sequence, count });
       room -= count;
     };
-    const before = [...this.running];
-    const [growing, others] = [before.filter(isGrowing), before.filter((sequence) => !isGrowing(sequence))];
-    for (const sequence of [...growing, ...others]) {
-      if (this.running.includes(sequence)) give(sequence); // else it was set back for one before it
-    }
+    // Prompts are let in while there is room for more of the step, so all but the last that runs have one token to go.
+    for (let i = 0; i < this.running.length; i++) give(this.running[i]!);
     while (room > 0 && this.running.length < this.options.maxSequences && this.admit()) give(this.running.at(-1)!);
-    return [...shares].map(([sequence, count]) => ({ sequence, count }));
+    return shares;
   }
 
   /** Lets the first that waits run, if all of its tokens have room in the cache now. */
   private admit(): boolean {
     const [sequence] = this.waiting;
     if (sequence === undefined) return false;
-    if (sequence.mayShare) sequence.sharePages(this.pool, this.options.pageSize);
+    const { pool, refused } = this;
+    if (refused?.sequence === sequence && pool.available <= refused.available) return false;
+    this.refused = undefined;
+    if (sequence.mayShare) sequence.sharePages(pool, this.options.pageSize);
     const missing = Math.ceil(sequence.tokens.length / this.options.pageSize) - sequence.pages.length;
-    if (missing > this.pool.available) {
-      sequence.releasePages(this.pool);
+    if (missing > pool.available) {
+      sequence.releasePages(pool);
+      this.refused = { sequence, available: pool.available };
       return false;
     }
     this.waiting.shift();
     this.running.push(sequence);
+    sequence.begin();
     return true;
   }
 
   /** Pages for the first `length` tokens; where there are none, from those that came after it. */
-  private makeRoom(sequence: Sequence, length: number, shares: Map<Sequence, number>): boolean {
+  private makeRoom(sequence: Sequence, length: number): boolean {
     while (sequence.pages.length * this.options.pageSize < length) {
       const page = this.pool.take();
       if (page !== undefined) {
@@ -97,7 +109,6 @@ export class Scheduler {
       const last = this.running.pop()!;
       this.waiting.unshift(last);
       last.releasePages(this.pool);
-      shares.delete(last);
       this.numPreemptions++;
       if (last === sequence) return false;
     }

@@ -6,8 +6,8 @@ import type { TextStream } from "./text_stream.js";
 export class Sequence {
   /** Tokens whose keys and values are in the cache. */
   numComputed = 0;
-  /** Tokens of the prompt whose keys and values were there when it began. */
-  numShared = 0;
+  /** Tokens of the prompt whose keys and values were there when it began; undefined until it has begun. */
+  numShared: number | undefined;
   /** Whether it may use what the cache has: not where every token of the prompt has to be looked at. */
   mayShare: boolean;
   isEnded = false;
@@ -62,7 +62,11 @@ export class Sequence {
       this.numComputed += pageSize;
       this.numPublished++;
     }
-    this.numShared = this.numComputed;
+  }
+
+  /** It runs, with what it shares, for the first time or again. */
+  begin(): void {
+    this.numShared ??= this.numComputed;
   }
 
   /** So many more tokens are in the cache; the pages they filled are there for others. */

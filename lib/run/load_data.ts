@@ -8,7 +8,7 @@ import type { Encoding } from "../data/encoder.js";
 import { type ChosenRows, chooseRows, loadChosen } from "../data/mix.js";
 import { eachRow, type Rows } from "../data/rows.js";
 import type { SourceRow } from "../data/source.js";
-import { openTokens, type StoredRows, type TokenStore } from "../data/token_store.js";
+import { openTokens, type TokenStore } from "../data/token_store.js";
 import { readModelConfig } from "../model/config.js";
 import type { TrainingRecipe } from "../recipe/schema.js";
 import { type ChatTemplate, resolveChatTemplate } from "../text/chat_template.js";
@@ -63,11 +63,11 @@ export async function* encodeData<Row extends TokenSequence | TokenPair>(
   const options = { ...encodeOptions(recipe), ...encoding.options };
   const whole = { ...encoding, options, tokenizerFolder: reader.folder, chatTemplate: template.source };
   const numThreads = recipe.threads ?? availableParallelism();
-  return yield* reportsOf<RunEvent, TokenStore<Row>>((report) =>
+  return yield* reportsOf<RunEvent, TokenStore<Row>>((report, abandoned) =>
     openTokens<Row>(data, {
       encoding: whole,
       numThreads,
-      signal,
+      signal: signal === undefined ? abandoned : AbortSignal.any([signal, abandoned]),
       onProgress: (progress) => report({ kind: "encoding", ...progress }),
     }),
   );
@@ -99,10 +99,15 @@ export function countFacts(label: string, rows: number, counts: EncodeCounts): (
   return all.filter(([, count], i) => i === 0 || count > 0);
 }
 
-/** How rows fared that are learned, or measured, as they are stored; nothing where there are none. */
-export function factsOf(label: string, rows: StoredRows<TokenSequence | TokenPair>, reader: Reader): Facts {
+/** How rows fared that are learned, or measured, as they are read; nothing where there are none. */
+export function factsOf(
+  label: string,
+  rows: Rows<TokenSequence | TokenPair>,
+  counts: EncodeCounts,
+  reader: Reader,
+): Facts {
   if (rows.length === 0) return [];
-  return [...countFacts(label, rows.length, rows.counts), ...checkTokens(label, rows, reader)];
+  return [...countFacts(label, rows.length, counts), ...checkTokens(label, rows, reader)];
 }
 
 type Facts = readonly (readonly [string, number])[];

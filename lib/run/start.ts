@@ -52,6 +52,8 @@ async function* prepareSft(recipe: SftRecipe, signal?: AbortSignal): AsyncGenera
   };
   const { train, test } = yield* encodeData<TokenSequence>(recipe, data, { kind: "sft", textField, options }, signal);
   const { rows, longest, facts } = arrange(recipe, train);
+  const measured = isCut && recipe.max_length !== null ? splitSequences(test, recipe.max_length) : undefined;
+  const evalRows = measured?.sequences ?? test;
   const firstPrompts = (await firstRows(data, MOST_SAMPLES)).map((row) => promptOfSft(toSftRow(row, { textField })));
   return {
     kind: "sft",
@@ -61,19 +63,19 @@ async function* prepareSft(recipe: SftRecipe, signal?: AbortSignal): AsyncGenera
       ...countFacts("training", train.length, train.counts),
       ...facts,
       ...checkTokens("training", rows, data.reader),
-      ...factsOf("evaluation", test, data.reader),
+      ...factsOf("evaluation", evalRows, test.counts, data.reader),
     ],
     numRows: rows.length,
     dataHash: hashTokens(rows),
     samplePrompts: promptsOf(data, firstPrompts),
-    longest: Math.max(longest, test.longest),
+    longest: Math.max(longest, measured?.longest ?? test.longest),
     task: (model, options) => new SftTask(model, options),
     widestRow: (tokens, labels) => {
       const trainable = new Uint8Array(tokens).fill(1, Math.max(1, tokens - labels));
       return { ids: new Int32Array(tokens), trainable, place: NOWHERE };
     },
     async *start() {
-      yield { kind: "started", rows, evalRows: test };
+      yield { kind: "started", rows, evalRows };
     },
   };
 }
@@ -114,7 +116,10 @@ async function* prepareDpo(
     kind: "dpo",
     tokenizer: data.tokenizer,
     template: data.template.source,
-    facts: [...factsOf("training", train, data.reader), ...factsOf("evaluation", test, data.reader)],
+    facts: [
+      ...factsOf("training", train, train.counts, data.reader),
+      ...factsOf("evaluation", test, test.counts, data.reader),
+    ],
     numRows: train.length,
     dataHash: hashTokens(train),
     samplePrompts: promptsOf(data, firstPrompts),

@@ -71,7 +71,7 @@ export async function wholeAnswer({ work, shape, head, tokenizer, tally, events 
     if ("kind" in piece) continue;
     const choice = choices[piece.index]!;
     choice.text.push(piece.text);
-    choice.tokens.push(...piece.tokens);
+    for (const token of piece.tokens) choice.tokens.push(token);
     choice.finish = piece.finish;
   }
   return {

@@ -63,6 +63,8 @@ export function createApp(model: ServedModel, settings: Settings, admission: Adm
 
   app.get("/health", (c) => {
     if (!admission.isOpen) throw shuttingDown();
+    if (model.engine.stats.hasFailed)
+      throw new ApiError(503, "The model failed and answers nothing any more.", { code: "engine_failed" });
     return c.json({ status: "ok" });
   });
 

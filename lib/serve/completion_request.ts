@@ -54,7 +54,6 @@ export function readCompletionRequest(body: unknown, { tokenizer }: ServedModel,
   checkChoices(given.length * choices, settings.maxChoices);
 
   const sampling = toSampling(fields, tokenizer.vocabSize);
-  const scoresPrompt = echo && (logprobs !== undefined || maxNewTokens === 0); // the engine ends at once only where it scores
   // Harnesses that score prompts ask for one token behind them and drop it, whatever it is: an end of sequence too.
   const endsNever = echo && logprobs !== undefined && maxNewTokens === 1;
   const requests = given.map((prompt): GenerationRequest => {
@@ -66,8 +65,7 @@ export function readCompletionRequest(body: unknown, { tokenizer }: ServedModel,
       prompt: ids,
       choices,
       maxNewTokens,
-      ...(logprobs !== undefined && { logprobs }),
-      ...(scoresPrompt && { logprobs: logprobs ?? 0, promptLogprobs: true }),
+      ...(logprobs !== undefined && { logprobs, promptLogprobs: echo }),
       ...(endsNever && { stopTokens: [] }),
     };
   });

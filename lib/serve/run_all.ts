@@ -15,7 +15,7 @@ type Arrival = { readonly prompt: number; readonly source: Source } & (
 );
 
 /**
- * Runs requests at the same time and tells what becomes of them as it comes. At most one event of each waits to be taken.
+ * Runs requests at the same time and tells what becomes of them as it comes. One event of each is taken at a time.
  * An error of one, or the end of the iteration, ends all.
  */
 export async function* runAll(

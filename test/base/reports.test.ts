@@ -37,11 +37,30 @@ test("no reports", async () => {
   expect(await collect(reportsOf(async () => "ready"))).toEqual({ seen: [], result: "ready" });
 });
 
-test("an error, after the reports before it", async () => {
+test("the last report, also where the work ended with it", async () => {
+  const work = async (report: (report: Report) => void) => {
+    report({ done: 9 });
+    return "ready";
+  };
+  expect(await collect(reportsOf(work))).toEqual({ seen: [9], result: "ready" });
+});
+
+test("work that nobody waits for any more is told", async () => {
+  let told: AbortSignal | undefined;
+  const work = async (report: (report: Report) => void, signal: AbortSignal) => {
+    told = signal;
+    report({ done: 1 });
+    await new Promise((resolve) => signal.addEventListener("abort", resolve));
+    throw signal.reason;
+  };
+  for await (const _ of reportsOf(work)) break;
+  expect(told!.aborted).toBe(true);
+});
+
+test("an error, after the report before it", async () => {
   const error = new Error("faulty");
   const work = async (report: (report: Report) => void) => {
     report({ done: 1 });
-    await sleep(1);
     throw error;
   };
   const reports = reportsOf(work);

@@ -242,8 +242,10 @@ test.each<[Partial<GenerationRequest>, string]>([
   [{ prompt: new Int32Array() }, "prompt: 0 tokens, expected at least one"],
   [{ prompt: Int32Array.of(-1) }, "prompt: token -1, expected ids below"],
   [{ prompt: new Int32Array(128) }, "prompt: 128 tokens, expected fewer than"],
-  [{ maxNewTokens: 0 }, "maxNewTokens: 0, expected a positive integer"],
-  [{ maxNewTokens: 1.5 }, "maxNewTokens: 1.5, expected a positive integer"],
+  [{ maxNewTokens: -1 }, "maxNewTokens: -1, expected a whole number"],
+  [{ maxNewTokens: 1.5 }, "maxNewTokens: 1.5, expected a whole number"],
+  [{ seed: 0.5 }, "seed: 0.5, expected a whole number"],
+  [{ logitBias: new Map([[0, Number.NaN]]) }, "logitBias: NaN, expected numbers"],
   [{ choices: 0 }, "choices: 0, expected a positive integer"],
   [{ logprobs: -1 }, "logprobs: -1, expected a whole number"],
   [{ stop: ["a", ""] }, "stop: an empty text, expected one to stop at"],
@@ -256,6 +258,107 @@ test.each<[Partial<GenerationRequest>, string]>([
   expect(engine.stats).toMatchObject({ running: 0, waiting: 0 });
 });
 
+describe("a caller that does not read", () => {
+  test("is not waited for by others, and finds its answer when it reads on", async () => {
+    await using engine = engineOf({ maxSequences: 8, cacheTokens: 8 * 128 });
+    const request = { prompt: promptOf(8), choices: 8, seed: 3 };
+    const expected = await collect(engine, request);
+    const slow = engine.generate(request);
+    const events = [(await slow.next()).value as GenerationEvent];
+    await collect(engine, { prompt: promptOf(100, 2), maxNewTokens: 20 });
+    expect(engine.stats).toMatchObject({ running: 0, waiting: 0, pagesUsed: 0 });
+    const made = engine.stats.generatedTokens;
+    await collect(engine, { prompt: promptOf(5, 3), maxNewTokens: 9 });
+    expect(engine.stats.generatedTokens).toBe(made + 9);
+    for await (const event of slow) events.push(event);
+    const told = (all: readonly GenerationEvent[], choice: number) =>
+      all.filter((event) => event.kind === "token" && event.choice === choice);
+    for (let choice = 0; choice < 8; choice++) {
+      expect(told(events, choice)).toEqual(told(expected.events, choice));
+    }
+  });
+
+  test("can leave", async () => {
+    await using engine = engineOf();
+    const slow = engine.generate({ prompt: promptOf(8), choices: 8 });
+    await slow.next();
+    await collect(engine, { prompt: promptOf(5, 3), maxNewTokens: 110 });
+    await slow.return();
+    expect(engine.stats).toMatchObject({ running: 0, waiting: 0, pagesUsed: 0 });
+  });
+});
+
+describe("the cache", () => {
+  test("of a scored prompt is there for others, but not for its own scores", async () => {
+    await using engine = engineOf();
+    const request = { prompt: promptOf(40), maxNewTokens: 2, temperature: 0, logprobs: 0, promptLogprobs: true };
+    const [first, second] = [await collect(engine, request), await collect(engine, request)];
+    expect(second.prompt).toEqual(first.prompt);
+    expect(second.prompt.cachedTokens).toBe(0);
+    expect((await collect(engine, { ...request, promptLogprobs: false })).prompt.cachedTokens).toBe(32);
+  });
+
+  test("is not shared where it may not", async () => {
+    await using engine = engineOf({ sharePrefixes: false });
+    const request = { prompt: promptOf(40), maxNewTokens: 2, choices: 2 };
+    await collect(engine, request);
+    expect((await collect(engine, request)).prompt.cachedTokens).toBe(0);
+  });
+
+  test("limits a request where it is smaller than the model", async () => {
+    await using engine = engineOf({ cacheTokens: 64 });
+    expect(engine.maxTokens).toBe(64);
+    expect((await collect(engine, { prompt: promptOf(50) })).numTokens).toBe(14);
+    await expect(collect(engine, { prompt: promptOf(64) })).rejects.toThrow(
+      "expected fewer than the 64 there is room for",
+    );
+    expect(() => engineOf({ cacheTokens: 2 ** 40 })).toThrow(ConfigError);
+  });
+
+  test("tells nothing of a cold prompt that was set back", async () => {
+    await using engine = engineOf({ cacheTokens: 112, tokensPerStep: 16, maxSequences: 2 });
+    const [one, two] = [promptOf(30, 1), promptOf(70, 2)];
+    const first = collect(engine, { prompt: one, maxNewTokens: 60, temperature: 0 });
+    const second = await collect(engine, { prompt: two, maxNewTokens: 5, temperature: 0 });
+    await first;
+    expect(engine.stats.preemptions).toBeGreaterThan(0);
+    expect(second.prompt.cachedTokens).toBe(0);
+  });
+});
+
+test("nothing but the prompt is asked with no new tokens", async () => {
+  await using engine = engineOf();
+  const { events } = await collect(engine, { prompt: promptOf(9), maxNewTokens: 0 });
+  expect(events).toEqual([
+    { kind: "prompt", cachedTokens: 0 },
+    { kind: "end", choice: 0, finish: "length", text: "", numTokens: 0 },
+  ]);
+});
+
+test("what goes wrong with a request is its own", async () => {
+  const spell = (id: number): Uint8Array => {
+    if (id === bad) throw new Error("no such token");
+    return bytesOf(id);
+  };
+  let bad: number | undefined;
+  await using engine = engineOf({ bytesOf: spell });
+  const request = { prompt: promptOf(5), maxNewTokens: 12, temperature: 0 };
+  const other = { prompt: promptOf(9, 2), maxNewTokens: 12, temperature: 0 };
+  const [{ ids }, expected] = [await collect(engine, request), await collect(engine, other)];
+  bad = ids.find((id) => !expected.ids.includes(id));
+  const [one, two] = await Promise.allSettled([collect(engine, request), collect(engine, other)]);
+  expect(one).toMatchObject({ status: "rejected", reason: { message: "no such token" } });
+  expect(two).toMatchObject({ status: "fulfilled", value: { ids: expected.ids } });
+  expect(engine.stats).toMatchObject({ running: 0, pagesUsed: 0, hasFailed: false });
+});
+
+test("an engine ends once", async () => {
+  const engine = engineOf();
+  await Promise.all([engine[Symbol.asyncDispose](), engine[Symbol.asyncDispose]()]);
+  await engine[Symbol.asyncDispose]();
+  expect(engine.stats.hasFailed).toBe(true);
+});
+
 test("a step that fails ends every request, and the engine", async () => {
   const broken = await loadModel(device, "test/golden/tiny-mistral", { dtype: "f32", trainable: false });
   await using engine = new Engine(broken, { cacheTokens: 512 });
@@ -263,7 +366,10 @@ test("a step that fails ends every request, and the engine", async () => {
   const ends = running.map((each) => expect(each).rejects.toThrow());
   broken[Symbol.dispose]();
   await Promise.all(ends);
-  await expect(collect(engine, { prompt: promptOf(3) })).rejects.toThrow();
+  expect(engine.stats).toMatchObject({ hasFailed: true, running: 0, pagesUsed: 0 });
+  const [failed] = await Promise.allSettled([running[0]]);
+  const again = expect(collect(engine, { prompt: promptOf(3) })).rejects;
+  await again.toBe((failed as PromiseRejectedResult).reason);
 });
 
 describe.each(["stories-260k", "tinystories-656k"])("greedy continuations of %s are transformers'", (name) => {

@@ -27,7 +27,7 @@ export class FakeEngine implements TextGenerator {
 
   get stats() {
     const counts = { pagesUsed: 0, pagesKept: 0, pages: 0, promptTokens: 0, cachedTokens: 0, generatedTokens: 0 };
-    return { ...counts, running: this.numRunning, waiting: 0, steps: 0, preemptions: 0 };
+    return { ...counts, running: this.numRunning, waiting: 0, steps: 0, preemptions: 0, hasFailed: false };
   }
 
   async *generate(request: GenerationRequest): AsyncGenerator<GenerationEvent, void, void> {

@@ -62,6 +62,8 @@ test("sampling repeats with its seed, stops at stop tokens and at the model's le
   const ids = async (seed: number) => (await generate(model, prompts, { ...options, seed })).map((g) => [...g.ids]);
   expect(await ids(1)).toEqual(await ids(1));
   expect(await ids(1)).not.toEqual(await ids(2));
+  const twins = await generate(model, [prompts[0]!, prompts[0]!], { maxNewTokens: 12, temperature: 1.5 });
+  expect([...twins[0]!.ids]).not.toEqual([...twins[1]!.ids]);
 
   const [greedy] = await generate(model, [prompts[0]!], { maxNewTokens: 5 });
   const stop = greedy!.ids[2]!;

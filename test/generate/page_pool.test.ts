@@ -57,6 +57,17 @@ describe("published pages", () => {
     expect(pool.share(ROOT, tokens(1))!.page).toBe(pages[0]);
   });
 
+  test("that were forgotten are pages like others", () => {
+    const pool = new PagePool(1);
+    const page = pool.take()!;
+    pool.publish(page, ROOT, tokens(1));
+    pool.release([page]);
+    expect(pool.take()).toBe(page); // and forgets what was in it
+    pool.release([page]);
+    expect(pool.numKept).toBe(0);
+    expect(pool.share(ROOT, tokens(1))).toBeUndefined();
+  });
+
   test("of the same content: the first is shared, the second goes with its holder", () => {
     const pool = new PagePool(2);
     const [a, b] = takeAll(pool) as [number, number];

@@ -44,7 +44,8 @@ describe("drawing", () => {
     expect(shares({ topP: 0.01 })).toEqual([0, 1, 0, 0]);
   });
 
-  test("top-p is a share of what top-k leaves", () => expect(shares({ topK: 2, topP: 0.6 })).toEqual([0, 1, 0, 0]));
+  test("top-p is a share of what top-k leaves", () =>
+    expectNear(shares({ topK: 3, topP: 0.82 }), [0, 0.625, 0, 0.375])); // 0.8 of 0.95, and of 1 too few
 
   test("min-p leaves those that are not far behind the likeliest", () =>
     expectNear(shares({ minP: 0.4 }), [0, 0.625, 0, 0.375]));
@@ -120,11 +121,16 @@ test.each([
 });
 
 test("the likeliest are those that sorting finds", () => {
-  const some = fc.array(fc.integer({ min: -5, max: 5 }), { minLength: 1, maxLength: 60 });
+  const number = fc.oneof(fc.integer({ min: -5, max: 5 }), fc.float({ noNaN: true }));
+  const some = fc.array(number, { minLength: 1, maxLength: 60 });
   fc.assert(
     fc.property(some, fc.nat(70), (values, count) => {
       const order = values.map((_, i) => i).sort((a, b) => values[b]! - values[a]! || a - b);
       expect(likeliestOf(Float32Array.from(values), count)).toEqual(order.slice(0, count));
+      const many = Float32Array.from({ length: 600 }, (_, i) => values[i] ?? Number.NEGATIVE_INFINITY);
+      expect(likeliestOf(many, 600).filter((id) => many[id]! > Number.NEGATIVE_INFINITY)).toEqual(
+        order.filter((id) => many[id]! > Number.NEGATIVE_INFINITY),
+      );
     }),
   );
 });

@@ -135,6 +135,23 @@ describe("a full cache", () => {
     expect([...second.tokens].slice(0, grown.length)).toEqual(grown);
     expect(second.numNewTokens).toBe(5);
     expect(pool.available).toBe(5);
+    const same = sequenceOf(second.tokens.subarray(0, 9) as unknown as number[]); // published under what is before it
+    scheduler.add(same);
+    step();
+    expect(same.numShared).toBe(8);
+  });
+
+  test("lets a sequence that was set back run before those that came later", () => {
+    const { scheduler, step } = setUp(5);
+    const [first, second, third] = [sequenceOf(numbered(8), 5), sequenceOf(numbered(8, 50), 5), sequenceOf([99], 5)];
+    scheduler.add(first);
+    scheduler.add(second);
+    step();
+    step(); // the second is set back
+    scheduler.add(third);
+    let began: Sequence | undefined;
+    while (began === undefined) began = step().find(([sequence]) => sequence !== first)?.[0];
+    expect(began).toBe(second);
   });
 
   test("lets a prompt wait until all of it has room", () => {

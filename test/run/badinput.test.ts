@@ -1,4 +1,14 @@
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 
@@ -196,6 +206,18 @@ describe("data", () => {
         ["tokens left over, too few for a row", expect.any(Number)],
       ],
     });
+  });
+
+  test("cut into pieces: rows to evaluate on are cut as well", async () => {
+    const dataset_name = join(folder, "split");
+    mkdirSync(dataset_name);
+    for (const split of ["train", "test"]) copyFileSync(chats, join(dataset_name, `${split}.jsonl`));
+    const keys = { model_name_or_path: model, dataset_name, output_dir: join(folder, "measured"), max_length: 16 };
+    const packing = { packing: true, packing_strategy: "wrapped", max_steps: 1, eval_strategy: "epoch" };
+    const prepared = (await carryThrough("sft", { ...keys, ...packing })).find(({ kind }) => kind === "prepared");
+    const facts = new Map((prepared as unknown as { facts: [string, number][] }).facts);
+    expect(facts.get("evaluation rows")).toBeGreaterThan(8);
+    expect([...facts.keys()].filter((fact) => fact.includes("longer than"))).toEqual([]);
   });
 
   test("without a split to evaluate on, where evaluation is asked for", async () => {

@@ -57,6 +57,13 @@ test("an address that is taken is a ConfigError", async () => {
   );
 });
 
+test("/health says when the model has failed", async () => {
+  const { url, engine } = await start();
+  expect((await fetch(`${url}/health`)).status).toBe(200);
+  engine.hasFailed = true;
+  expect((await fetch(`${url}/health`)).status).toBe(503);
+});
+
 test("everything but /health is behind the key", async () => {
   const apiKey = "a-long-secret";
   const { url, engine } = await start({ apiKey });

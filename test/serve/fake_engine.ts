@@ -40,10 +40,12 @@ export class FakeEngine implements TextGenerator {
     this.maxTokens = options.maxTokens ?? 512;
   }
 
+  hasFailed = false;
+
   get stats(): EngineStats {
     const pages = { pages: 64, pagesUsed: this.running, pagesKept: 3 };
     const counts = { promptTokens: 0, cachedTokens: 0, generatedTokens: this.generated, steps: this.generated };
-    return { running: this.running, waiting: 0, ...pages, ...counts, preemptions: 5 };
+    return { running: this.running, waiting: 0, ...pages, ...counts, preemptions: 5, hasFailed: this.hasFailed };
   }
 
   /** The id of the token at a place of an answer: a plain one of the vocabulary. */
