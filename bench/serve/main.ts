@@ -4,6 +4,7 @@
 //
 // Needs a Python with torch and transformers (--python, WESTWIND_PEER_PYTHON or python3) and a tokenizer of Llama-2's
 // vocabulary (--tokenizer). --record appends a row a line to bench/results.
+import { setMaxListeners } from "node:events";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
@@ -124,6 +125,7 @@ async function generate({ batch, prompt, tokens }: Load): Promise<{ seconds: num
 async function underLoad(): Promise<{ readonly first: number[]; readonly next: number[] }> {
   await using engine = new Engine(model, { sharePrefixes: false });
   const controller = new AbortController();
+  setMaxListeners(0, controller.signal); // every request listens
   const request = (): GenerationRequest => ({ prompt: promptOf(128), temperature: 0.7, seed: 1, stopTokens: [] });
   const others = Array.from({ length: 15 }, async () => {
     while (!controller.signal.aborted) {
