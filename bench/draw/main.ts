@@ -43,6 +43,17 @@ interface DataRow extends Row {
   readonly first: { readonly seconds: number; readonly peak_bytes: number };
   readonly again: { readonly seconds: number; readonly peak_bytes: number };
 }
+interface ServeRow extends Row {
+  readonly name: string;
+  readonly model: string;
+  readonly dtype: string;
+  readonly device: string;
+  readonly commit: string;
+  readonly peer: number;
+  readonly ours: number;
+  readonly ratios: readonly number[];
+  readonly of_floor?: number;
+}
 interface ScalingRow extends Row {
   readonly axis: string;
   readonly label: string;
@@ -141,6 +152,28 @@ put(
     data.map(({ rows, bytes, first, again }) => [
       ...[rows, (bytes / 1e6).toFixed(0), first.seconds.toFixed(1), again.seconds.toFixed(2)],
       ...[first, again].map(({ peak_bytes }) => (peak_bytes / 1e6).toFixed(0)),
+    ]),
+  ),
+);
+
+const answers = latest<ServeRow>("serve", ({ name, model, dtype, device }) => [name, model, dtype, device].join());
+put(
+  "serve",
+  markdownTable(
+    [
+      "work",
+      "model",
+      "dtype",
+      "processor",
+      "transformers",
+      "westwind",
+      "times faster (all turns)",
+      "of memory's rate",
+      "commit",
+    ],
+    answers.map((row) => [
+      ...[row.name, row.model, row.dtype, row.device, `${digits(row.peer)} tokens/s`, `${digits(row.ours)} tokens/s`],
+      ...[spread(row.ratios), row.of_floor === undefined ? "" : `${(100 * row.of_floor).toFixed(0)} %`, row.commit],
     ]),
   ),
 );
