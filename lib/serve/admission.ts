@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { ApiError, shuttingDown } from "./api_error.js";
 
 /** A request that was let in. `signal` is raised when its answer is not wanted any more, with the reason. */
@@ -28,6 +29,7 @@ export class Admission {
       throw new ApiError(429, message, { code: "too_many_requests", headers: { "Retry-After": "1" } });
     }
     const controller = new AbortController();
+    setMaxListeners(0, controller.signal); // each of its prompts listens
     const tooLong = (): ApiError =>
       new ApiError(504, `The request took longer than ${requestSeconds} s.`, { code: "request_timeout" });
     const timer = setTimeout(() => controller.abort(tooLong()), requestSeconds * 1000).unref();
