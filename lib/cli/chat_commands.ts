@@ -89,7 +89,7 @@ const COMMANDS: Readonly<Record<string, ChatCommand>> = {
   },
   exit: {
     usage: "/exit",
-    about: "leave; so do Ctrl-D and, where nothing is typed, Ctrl-C",
+    about: "leave; so do Ctrl-D, and Ctrl-C twice",
     run: ({ leave }) => leave(),
   },
 };

@@ -44,6 +44,7 @@ export class ChatSession {
         else if (input.isOpen) await this.take(input.end());
         break;
       }
+      this.wasInterrupted = false;
       if (!input.isOpen && line.startsWith("/")) {
         await this.take(line, true);
         continue;
@@ -55,16 +56,23 @@ export class ChatSession {
     if (this.wasInterrupted && !terminal.isInteractive) throw new AbortedError(0, "stopped");
   }
 
-  /** Ctrl-C: stops the answer that is coming; at the prompt it drops what was typed or, where nothing was, leaves. */
+  /**
+   * Ctrl-C: stops the answer that is coming; at the prompt it drops what was typed. The second in a row leaves, so that one
+   * that comes just after an answer has ended does not. Where nobody types the first leaves.
+   */
   interrupt(): void {
-    const { terminal, input, answering } = this;
+    const { terminal, input, answering, wasInterrupted } = this;
     this.wasInterrupted = true;
     answering?.abort();
-    if (terminal.isInteractive && answering !== undefined) return;
-    if (terminal.isInteractive && (input.isOpen || terminal.isTyping)) {
-      input.end();
-      terminal.startOver(this.prompt);
-    } else this.leave();
+    if (!terminal.isInteractive) this.leave();
+    else if (answering === undefined) {
+      const drops = input.isOpen || terminal.isTyping;
+      if (drops) {
+        input.end();
+        terminal.startOver(this.prompt);
+      } else if (wasInterrupted) this.leave();
+      else terminal.startOver(this.prompt, "once more, or Ctrl-D, to leave");
+    }
   }
 
   private leave(): void {

@@ -90,10 +90,11 @@ export class ChatTerminal {
     return this.isAsking && this.readline.line !== "";
   }
 
-  /** Throws away what stands on the line that is being typed. */
-  startOver(prompt: string): void {
+  /** Throws away what stands on the line that is being typed, and asks again, below a note if there is one. */
+  startOver(prompt: string, note?: string): void {
     this.readline.write(null, { ctrl: true, name: "e" });
     this.readline.write(null, { ctrl: true, name: "u" });
+    if (note !== undefined) this.note(`\n${this.colours.dim(note)}`);
     this.readline.setPrompt(prompt);
     this.readline.prompt();
   }

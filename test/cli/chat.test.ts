@@ -232,11 +232,16 @@ describe("at a terminal", () => {
     await chat.until(() => chat.answers.length > 2);
     chat.type(CTRL_C);
     await chat.until(() => /tokens\/s, stopped\n> $/.test(chat.screen));
+    expect(chat.engine.numRunning).toBe(0);
     const [stopped] = chat.answers.split("\n");
     chat.engine.reply = () => ["c"];
     await chat.enter("And?", "1 token, ");
     expect(chat.engine.prompts.at(-1)).toBe(`[user]Hi[assistant]${stopped}[user]And?[assistant]`);
-    await chat.until(() => chat.screen.endsWith("> "));
+    chat.engine.reply = () => Array(1000).fill("b");
+    chat.type("more\r");
+    await chat.until(() => /\nb+$/.test(chat.answers));
+    chat.type(CTRL_C);
+    await chat.until(() => /tokens\/s, stopped\n> $/.test(chat.screen));
     chat.type(CTRL_C);
     await ended;
     expect(process.listenerCount("SIGINT")).toBe(0);
@@ -256,8 +261,22 @@ describe("at a terminal", () => {
     await chat.enter("kept", "tokens/s");
     expect(chat.answers).toBe("echo right\necho kept\n");
     await chat.until(() => chat.screen.endsWith("> "));
+    chat.type(`x${CTRL_C}${CTRL_C}`);
+    await ended;
+  });
+
+  test("one Ctrl-C that comes too late for an answer does not leave", async () => {
+    const chat = new Fixture(true);
+    const ended = chat.start();
+    for (const line of ["Hi", "Ho"]) {
+      await chat.enter(line, "tokens/s");
+      await chat.until(() => chat.screen.endsWith("> "));
+      chat.type(CTRL_C);
+      await chat.until(() => chat.screen.endsWith("> \nonce more, or Ctrl-D, to leave\n> "));
+    }
     chat.type(CTRL_C);
     await ended;
+    expect(chat.answers).toBe("echo Hi\necho Ho\n");
   });
 
   test("what is typed while an answer comes is said after it", async () => {
