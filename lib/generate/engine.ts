@@ -121,7 +121,7 @@ export class Engine implements TextGenerator, AsyncDisposable {
       job.fail(new AbortedError(0, `stopped after ${numNewTokens} of at most ${maxNewTokens} tokens`));
       this.end(job);
     };
-    if (signal?.aborted) abort(); // before its first step
+    if (signal?.aborted) abort();
     signal?.addEventListener("abort", abort, { once: true });
     try {
       for (let event = await job.next(); event !== undefined; event = await job.next()) yield event;
@@ -193,6 +193,7 @@ export class Engine implements TextGenerator, AsyncDisposable {
 
   /** Steps until nothing is left to do. An error of a step ends all requests, and the engine. */
   private async run(): Promise<void> {
+    await undefined; // what is asked in one go shares the first step, and what is given up at once has none
     try {
       for (let shares = this.scheduler.next(); shares.length > 0; shares = this.scheduler.next())
         await this.step(shares);
@@ -281,7 +282,7 @@ export class Engine implements TextGenerator, AsyncDisposable {
   /** Answers that nobody reads make room for others; they go on where they were when their caller has read on. */
   private hold(job: Job): void {
     job.isHeld = true;
-    for (const sequence of job.sequences) if (!sequence.isEnded) this.scheduler.hold(sequence);
+    for (const sequence of job.sequences) if (!sequence.isEnded) this.scheduler.remove(sequence);
   }
 
   private tellPrompt(job: Job, sequence: Sequence): void {

@@ -43,18 +43,13 @@ export class Scheduler {
     this.waiting.push(sequence);
   }
 
-  /** Forgets a sequence and frees its pages. */
+  /** Forgets a sequence and frees its pages. Full ones stay in the cache while there is room, for when it is added again. */
   remove(sequence: Sequence): void {
     for (const list of [this.running, this.waiting]) {
       const at = list.indexOf(sequence);
       if (at >= 0) list.splice(at, 1);
     }
     sequence.releasePages(this.pool);
-  }
-
-  /** Sets a running sequence back until it is added again. What it computed stays in the cache while there is room. */
-  hold(sequence: Sequence): void {
-    this.remove(sequence);
   }
 
   /** Adds a sequence before all that wait. */

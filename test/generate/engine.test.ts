@@ -258,6 +258,14 @@ test.each<[Partial<GenerationRequest>, string]>([
   expect(engine.stats).toMatchObject({ running: 0, waiting: 0 });
 });
 
+test("a request that is given up before it begins costs no step", async () => {
+  await using engine = engineOf();
+  const given = collect(engine, { prompt: promptOf(8), signal: AbortSignal.abort() });
+  await expect(given).rejects.toThrow(AbortedError);
+  await collect(engine, { prompt: promptOf(5), maxNewTokens: 2 });
+  expect(engine.stats.steps).toBe(2);
+});
+
 describe("a caller that does not read", () => {
   test("is not waited for by others, and finds its answer when it reads on", async () => {
     await using engine = engineOf({ maxSequences: 8, cacheTokens: 8 * 128 });
