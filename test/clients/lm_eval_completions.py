@@ -26,8 +26,8 @@ def ask(kind, arguments):
 pairs = [("The old goat", " went home"), ("A blue lamb", " played on the bridge"), ("Good", " day"), ("Once", " upon a time")]
 scores = lm.loglikelihood(ask("loglikelihood", pairs))
 for (context, continuation), (total, is_greedy) in zip(pairs, scores):
-    ids = lm.tok_encode(context + continuation)
-    begin = len(lm.tok_encode(context))
+    before, after = lm._encode_pair(context, continuation)  # by themselves where a token would reach across
+    ids, begin = before + after, len(before)
     body = {"model": model, "prompt": ids, "echo": True, "logprobs": 1, "max_tokens": 0}
     answer = requests.post(f"{base_url}/completions", json=body, timeout=60).json()["choices"][0]["logprobs"]
     direct = answer["token_logprobs"][begin:]
