@@ -17,7 +17,7 @@ const MAY_IMPORT: Record<string, string> = {
   "lib/train": "lib/base lib/tensor lib/kernels lib/data lib/model lib/optim lib/checkpoint",
   "lib/generate": "lib/base lib/tensor lib/text lib/model",
   "lib/serve": "lib/base lib/text lib/generate",
-  "lib/feedback": "lib/base lib/text lib/data",
+  "lib/feedback": "lib/base lib/text lib/data lib/generate",
   "lib/recipe": "lib/base lib/text lib/data",
   "lib/report": "lib/base",
   "lib/run":

@@ -6,11 +6,17 @@ import { describe, expect, test } from "vitest";
 
 const ALLOWED = [
   "@hono/node-server", // hono on Node's HTTP server
+  "@huggingface/hub", // models and data sets by their name on the hub
   "@huggingface/jinja", // chat templates
   "@huggingface/tokenizers", // tokenizer.json
   "cmake-js", // where Node's headers lie, when the addon is built from source
   "commander", // the command line
+  "csv-parse", // rows of .csv files
+  "fzstd", // .zst files
   "hono", // the server's routes
+  "hyparquet", // rows of .parquet files
+  "hyparquet-compressors", // the compressions that they may have
+  "hyparquet-writer", // writes them
   "node-addon-api", // the addon's C++ headers
   "node-gyp-build", // finds the addon
   "picocolors", // colours on a terminal
