@@ -1,0 +1,116 @@
+import { isObject } from "../base/json.js";
+import type { Scale } from "./aspects.js";
+import { checkRating, isRefusal, type Rated, type Rating, type Refusal, readRating } from "./rating.js";
+
+/** The form in which a judge is held to answer where an endpoint can do that. */
+export const ratingSchema = ({ least, most, mayNotApply }: Scale) => {
+  const numbers = Array.from({ length: most - least + 1 }, (_, i) => String(least + i));
+  return {
+    type: "object",
+    properties: {
+      answers: {
+        type: "array",
+        items: {
+          type: "object",
+          properties: {
+            answer: { type: "integer" },
+            rationale: { type: "string" },
+            rating: { type: "string", enum: mayNotApply ? [...numbers, "N/A"] : numbers },
+          },
+          required: ["answer", "rationale", "rating"],
+          additionalProperties: false,
+        },
+      },
+    },
+    required: ["answers"],
+    additionalProperties: false,
+  };
+};
+
+/**
+ * The ratings of answers 1 to `count` in a reply that is JSON, or has JSON in it: a list of objects with a rating, alone
+ * or as an entry of an object, or an object with an entry an answer. Undefined where there is none such.
+ */
+export function readRatingJson(text: string, count: number, scale: Scale): readonly Rated[] | Refusal | undefined {
+  for (const candidate of candidates(text)) {
+    const entries = entriesOf(parse(candidate));
+    if (entries !== undefined) return readEntries(entries, count, scale);
+  }
+  return undefined;
+}
+
+/** Parts of a text that may be JSON: all of it, what is fenced, what is in the outermost brackets. */
+function* candidates(text: string): Generator<string> {
+  yield text;
+  for (const [, fenced] of text.matchAll(/```(?:json)?\s*\n([\s\S]*?)```/gi)) yield fenced!;
+  for (const [open, close] of ["{}", "[]"]) {
+    const [begin, end] = [text.indexOf(open!), text.lastIndexOf(close!)];
+    if (begin >= 0 && end > begin) yield text.slice(begin, end + 1);
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+interface Entry {
+  /** Of the answer, from 1; undefined where it is not told. */
+  readonly number: unknown;
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+function entriesOf(value: unknown): readonly Entry[] | undefined {
+  if (Array.isArray(value)) {
+    const fields = value.map(lowerCase);
+    if (fields.length === 0 || !fields.every((entry) => entry !== undefined && ratingOf(entry) !== undefined)) return;
+    return (fields as Entry["fields"][]).map((entry) => ({ number: numberOf(entry), fields: entry }));
+  }
+  if (!isObject(value)) return undefined;
+  const inner = Object.entries(value);
+  const lists = inner.map(([, entry]) => (Array.isArray(entry) ? entriesOf(entry) : undefined)).filter(Boolean);
+  if (lists.length === 1) return lists[0];
+  const own = lowerCase(value)!;
+  if (ratingOf(own) !== undefined) return [{ number: numberOf(own), fields: own }];
+  const named = inner.flatMap(([name, entry]) => {
+    const number = /^(?:\D*[^\d.-])?(\d+)$/.exec(name)?.[1];
+    const fields = lowerCase(entry);
+    return number !== undefined && fields !== undefined && ratingOf(fields) !== undefined ? [{ number, fields }] : [];
+  });
+  return named.length > 0 ? named : undefined;
+}
+
+function readEntries(entries: readonly Entry[], count: number, scale: Scale): readonly Rated[] | Refusal {
+  if (entries.length !== count) return { refused: `${entries.length} ratings, expected ${count}` };
+  const isNumbered = entries.some(({ number }) => number !== undefined);
+  const rated: Rated[] = [];
+  for (let at = 1; at <= count; at++) {
+    const own = isNumbered ? entries.filter(({ number }) => toNumber(number) === at) : [entries[at - 1]!];
+    if (own.length !== 1) return { refused: `answer ${at}: ${own.length === 0 ? "no rating" : "rated twice"}` };
+    const rating = readValue(ratingOf(own[0]!.fields), scale);
+    if (isRefusal(rating)) return { refused: `answer ${at}: ${rating.refused}` };
+    const { rationale, reason, explanation } = own[0]!.fields;
+    const told = [rationale, reason, explanation].find((value) => typeof value === "string") as string | undefined;
+    rated.push({ rating, rationale: told?.trim() ?? "" });
+  }
+  return rated;
+}
+
+function readValue(value: unknown, scale: Scale): Rating | Refusal {
+  if (typeof value === "number") return checkRating(value, scale);
+  return readRating(typeof value === "string" ? value : (JSON.stringify(value) ?? ""), scale);
+}
+
+function lowerCase(value: unknown): Entry["fields"] | undefined {
+  if (!isObject(value)) return undefined;
+  return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key.toLowerCase(), entry]));
+}
+
+const ratingOf = (fields: Entry["fields"]): unknown => fields.rating ?? fields.score;
+
+const numberOf = ({ answer, number, id, index }: Entry["fields"]): unknown => answer ?? number ?? id ?? index;
+
+const toNumber = (value: unknown): number => Number(/^\D*(\d+)$/.exec(String(value))?.[1]);
