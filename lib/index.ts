@@ -16,15 +16,15 @@ export { type DatasetOptions, loadDataset } from "./data/mix.js";
 export { type PackedBatch, packPairs, packSequences } from "./data/pack.js";
 export { type PreferencePair, type SftRow, toPreferencePair, toSftRow } from "./data/row.js";
 export { readRows, type SourceRow } from "./data/source.js";
+export { type BinarizeOptions, type BinarizeReport, binarize, type PairRow } from "./feedback/binarize.js";
 export {
   BINARIZE_RULES,
-  type BinarizeOptions,
-  type BinarizeReport,
   type BinarizeRule,
-  binarize,
+  type CandidateCounts,
+  type CandidateOptions,
   DROP_REASONS,
-  type PairRow,
-} from "./feedback/binarize.js";
+} from "./feedback/candidates.js";
+export { type RankingReport, type RankingRow, rankCompletions } from "./feedback/rank.js";
 export { type Completion, complete } from "./generate/complete.js";
 export { type Answer, type AnswerOptions, Conversation } from "./generate/conversation.js";
 export { Engine, type EngineOptions } from "./generate/engine.js";
@@ -54,7 +54,7 @@ export { alignStages, type Stage } from "./run/align.js";
 export { type AnsweredPrompt, answerPrompt } from "./run/answer_prompt.js";
 export { loadConversation, saveConversation } from "./run/conversation_file.js";
 export type { RunEvent, RunSummary } from "./run/events.js";
-export { binarizeFile } from "./run/feedback.js";
+export { binarizeFile, rankFile } from "./run/feedback.js";
 export { type GenerateFileOptions, type GenerateProgress, generateFile } from "./run/generate_file.js";
 export { type GenerateTextOptions, generateText } from "./run/generate_text.js";
 export { type LoadEngineOptions, type LoadedEngine, loadEngine } from "./run/load_engine.js";

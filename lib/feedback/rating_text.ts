@@ -69,7 +69,7 @@ function toSections(lines: readonly string[], count: number): Sections | Refusal
     let part: string[] | undefined;
     let isAwaited = false; // the value of a label that stands alone on its line, which may look like a heading: [4]
     for (const line of lines) {
-      const found = isAwaited ? undefined : heading(line);
+      const found: Heading | undefined = isAwaited ? undefined : heading(line);
       if (line.trim() !== "") isAwaited = RATING.exec(found?.rest ?? line)?.[1]?.trim() === "";
       if (found === undefined) {
         part?.push(line);

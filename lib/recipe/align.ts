@@ -1,11 +1,12 @@
 import { join } from "node:path";
 import { ConfigError } from "../base/errors.js";
-import { fileLayer, type Layer, overrideLayer } from "./layers.js";
+import { fileLayer, fromText, type Layer, overrideLayer } from "./layers.js";
 import { type Override, parseOverrides } from "./overrides.js";
 import { deepFreeze, type ParsedRecipe, type RecipeSource, readSource, resolve } from "./parse.js";
 import { type Problem, showPath, showValue, throwProblems, toProblems } from "./problems.js";
 import { type DpoRecipe, type FeedbackRecipe, SCHEMAS, type SftRecipe } from "./schema.js";
-import { readYamlValue, type YamlFile } from "./yaml_text.js";
+import { entryOf } from "./values.js";
+import type { YamlFile } from "./yaml_text.js";
 
 /** The stages of `westwind align`, in order; each may be missing. */
 export interface AlignRecipe {
@@ -124,7 +125,7 @@ function readFeedback(
   if (section === undefined) return undefined;
   const values: Record<string, unknown> = { ...(output !== undefined && { output }), ...section };
   for (const { path, text } of overrides) {
-    values[showPath(path)] = text !== undefined && path[0] === "seed" ? readYamlValue(text) : (text ?? true);
+    values[showPath(path)] = fromText(entryOf(SCHEMAS.feedback, path[0]), text);
   }
   const result = SCHEMAS.feedback.safeParse(values);
   if (result.success) return deepFreeze(result.data);

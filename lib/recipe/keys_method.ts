@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { described, flag, integer, oneOf, oneOrMoreOf, real, text } from "./values.js";
+import { described, flag, oneOf, oneOrMoreOf, real } from "./values.js";
 
 export const DPO_LOSSES = [
   ...["sigmoid", "hinge", "ipo", "exo_pair", "nca_pair", "robust", "bco_pair", "sppo_hard", "aot", "aot_unpaired"],
@@ -34,17 +34,4 @@ export const dpoMethodKeys = {
     .describe(
       "westwind always computes the reference's log-probabilities once, before training; the key changes nothing.",
     ),
-};
-
-export const feedbackKeys = {
-  rule: described(z.enum(["mean", "overall", "best-worst"]), "one of mean, overall, best-worst")
-    .default("mean")
-    .describe(
-      "mean: the best mean rating against a random worse answer (the paper). overall: by overall_score (the released data). best-worst: the best against the worst.",
-    ),
-  seed: integer(0).default(0).describe("Draws the rejected answers."),
-  input: text("a file or folder of scored completions").describe(
-    "Scored completions: a .jsonl, .json or .jsonl.gz file, or a folder of them.",
-  ),
-  output: text("a file to write").describe("The .jsonl file of pairs to write."),
 };

@@ -126,7 +126,7 @@ function locate(schema: z.ZodType, path: Path): { path: Path; schema: z.ZodType 
 }
 
 /** What a command line's text means. For a text entry that is the text, unless it is quoted, empty or null. */
-function fromText(schema: z.ZodType | undefined, text: string | undefined): unknown {
+export function fromText(schema: z.ZodType | undefined, text: string | undefined): unknown {
   if (text === undefined) return true;
   const isVerbatim = schema !== undefined && isText(schema) && !/^(?:|~|null|["'].*)$/s.test(text);
   return isVerbatim ? text : readYamlValue(text);

@@ -1,7 +1,8 @@
 import { z } from "zod";
+import { binarizeKeys } from "./feedback_binarize.js";
 import { dataKeys, dpoDataKeys, sftDataKeys } from "./keys_data.js";
 import { dpoLaterKeys, laterKeys, loraKeys } from "./keys_later.js";
-import { dpoMethodKeys, feedbackKeys, sftMethodKeys } from "./keys_method.js";
+import { dpoMethodKeys, sftMethodKeys } from "./keys_method.js";
 import { modelKeys } from "./keys_model.js";
 import { outputKeys } from "./keys_output.js";
 import { learningRate, trainingKeys } from "./keys_training.js";
@@ -25,7 +26,7 @@ const dpoSchema = z.strictObject({
   learning_rate: learningRate(1e-6),
 });
 
-const feedbackSchema = z.strictObject(feedbackKeys);
+const feedbackSchema = z.strictObject(binarizeKeys);
 
 type DeepReadonly<T> = T extends object ? { readonly [Key in keyof T]: DeepReadonly<T[Key]> } : T;
 

@@ -1,5 +1,6 @@
 import type { AlignRecipe } from "../recipe/align.js";
 import type { ParsedRecipe } from "../recipe/parse.js";
+import type { FeedbackRecipe } from "../recipe/schema.js";
 import type { RunEvent, RunSummary } from "./events.js";
 import { binarizeFile } from "./feedback.js";
 import type { RunOptions } from "./run.js";
@@ -24,9 +25,13 @@ export function alignStages(recipe: AlignRecipe, options: Omit<RunOptions, "cont
   const stages: Stage[] = [];
   if (sft) stages.push({ name: "sft", run: (follow) => follow(sft, runSft(sft, goOn)) });
   if (feedback) {
-    const { input, output, rule, seed } = feedback;
-    stages.push({ name: "feedback", run: () => binarizeFile(input, output, { rule, seed }) });
+    stages.push({ name: "feedback", run: () => binarizeFile(feedback.input, feedback.output, pairOptions(feedback)) });
   }
   if (dpo) stages.push({ name: "dpo", run: (follow) => follow(dpo, runDpo(dpo, goOn)) });
   return stages;
 }
+
+const pairOptions = ({ rule, seed, drop_sources, keep_truthfulqa, min_margin, min_chosen }: FeedbackRecipe) => ({
+  ...{ rule, seed, keepTruthfulQa: keep_truthfulqa, minMargin: min_margin },
+  ...{ dropSources: drop_sources ?? undefined, minChosen: min_chosen ?? undefined },
+});

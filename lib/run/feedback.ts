@@ -3,14 +3,27 @@ import { dirname } from "node:path";
 import { makeFolder, writeFileAtomic } from "../base/files.js";
 import { readRows } from "../data/source.js";
 import { type BinarizeOptions, type BinarizeReport, binarize } from "../feedback/binarize.js";
+import type { CandidateOptions } from "../feedback/candidates.js";
+import { type RankingReport, rankCompletions } from "../feedback/rank.js";
 
-/** Reads scored completions and writes preference pairs as JSON lines, whole or not at all. Returns the counts. */
+/** Reads scored completions and writes preference pairs, whole or not at all. Returns the counts. */
 export async function binarizeFile(input: string, output: string, options: BinarizeOptions): Promise<BinarizeReport> {
   const pairs = binarize(readRows(input), options);
+  await writeLines(output, pairs);
+  return pairs.report;
+}
+
+/** Reads scored completions and writes each prompt's answers, best first, whole or not at all. Returns the counts. */
+export async function rankFile(input: string, output: string, options: CandidateOptions): Promise<RankingReport> {
+  const rankings = rankCompletions(readRows(input), options);
+  await writeLines(output, rankings);
+  return rankings.report;
+}
+
+async function writeLines(output: string, rows: AsyncIterable<object>): Promise<void> {
   async function* lines(): AsyncGenerator<Uint8Array> {
-    for await (const pair of pairs) yield Buffer.from(`${JSON.stringify(pair)}\n`);
+    for await (const row of rows) yield Buffer.from(`${JSON.stringify(row)}\n`);
   }
   await makeFolder(dirname(output));
   await writeFileAtomic(output, lines());
-  return pairs.report;
 }

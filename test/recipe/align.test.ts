@@ -36,7 +36,10 @@ test("each stage goes on from the one before", () => {
   const { sft, feedback, dpo } = parse(FILE);
   expect(sft?.recipe).toMatchObject({ model_name_or_path: "base", dataset_name: "chats", output_dir: "out/sft" });
   expect(sft?.recipe.dataset_test_split).toBe("held_out");
-  expect(feedback).toEqual({ rule: "mean", seed: 0, input: "scored.jsonl", output: "out/feedback/pairs.jsonl" });
+  expect(feedback).toEqual({
+    ...{ rule: "mean", seed: 0, drop_sources: null, keep_truthfulqa: false, min_margin: 0, min_chosen: null },
+    ...{ input: "scored.jsonl", output: "out/feedback/pairs.jsonl" },
+  });
   expect(dpo?.recipe).toMatchObject({
     model_name_or_path: "out/sft",
     dataset_name: "out/feedback/pairs.jsonl",
@@ -75,11 +78,15 @@ test("overrides reach the shared keys and the sections", () => {
       "--sft.learning-rate=0.5",
       "--dpo.lr_scheduler_kwargs.num_cycles=1",
     ],
-    ...["--feedback.rule=best-worst", "--feedback.seed=3"],
+    ...["--feedback.rule=best-worst", "--feedback.seed=3", "--feedback.drop-sources=[flan, sharegpt]"],
+    ...["--feedback.min_chosen=4", "--feedback.input=4"],
   );
   expect(sft?.recipe).toMatchObject({ seed: 8, learning_rate: 0.5, output_dir: "o2/sft" });
   expect(dpo?.recipe).toMatchObject({ seed: 9, model_name_or_path: "o2/sft", lr_scheduler_kwargs: { num_cycles: 1 } });
-  expect(feedback).toMatchObject({ rule: "best-worst", seed: 3, output: "o2/feedback/pairs.jsonl" });
+  expect(feedback).toMatchObject({
+    ...{ rule: "best-worst", seed: 3, drop_sources: ["flan", "sharegpt"], min_chosen: 4, input: "4" },
+    output: "o2/feedback/pairs.jsonl",
+  });
 });
 
 test("a shared key of one kind reaches only that kind", () => {

@@ -1,0 +1,20 @@
+import { z } from "zod";
+import { described, flag, integer, real, text, texts } from "./values.js";
+
+/** How scored completions become pairs: what `westwind feedback binarize` takes as flags. */
+export const binarizeKeys = {
+  rule: described(z.enum(["mean", "overall", "best-worst"]), "one of mean, overall, best-worst")
+    .default("mean")
+    .describe(
+      "mean: the best mean rating against a random worse answer (the paper). overall: by overall_score (the released data). best-worst: the best against the worst.",
+    ),
+  seed: integer(0).default(0).describe("Draws the rejected answers."),
+  drop_sources: texts().nullable().default(null).describe("Sources whose prompts are left out, besides TruthfulQA."),
+  keep_truthfulqa: flag().default(false).describe("Keep prompts of TruthfulQA, on which models are later evaluated."),
+  min_margin: real({ atLeast: 0 }).default(0).describe("Least difference of the two scores of a pair."),
+  min_chosen: real().nullable().default(null).describe("Least score of the better answer; null: any."),
+  input: text("a file or folder of scored completions").describe(
+    "Scored completions: a .jsonl, .json or .jsonl.gz file, or a folder of them.",
+  ),
+  output: text("a file to write").describe("The .jsonl file of pairs to write."),
+};
