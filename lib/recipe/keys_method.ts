@@ -1,4 +1,3 @@
-import { z } from "zod";
 import { described, flag, oneOf, oneOrMoreOf, real } from "./values.js";
 
 export const DPO_LOSSES = [
