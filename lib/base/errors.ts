@@ -96,6 +96,28 @@ export class AbortedError extends WestwindError {
   }
 }
 
+/** Why a chat has no answer. `refused`: this one never will have. `denied`: none will, of this model and these settings. */
+export type AnswerFailure = "refused" | "denied" | "unavailable";
+
+/** A model did not answer a chat. `model` is its name; the message tells what it said, or what became of the last try. */
+export class AnswerError extends WestwindError {
+  constructor(
+    readonly model: string,
+    readonly failure: AnswerFailure,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super("ERR_ANSWER", `${model}: ${message}`, options);
+  }
+}
+
+/** The next request could cost more than a budget has left. Nothing was asked. */
+export class BudgetError extends WestwindError {
+  constructor(message: string) {
+    super("ERR_BUDGET", `budget: ${message}`);
+  }
+}
+
 /** An internal promise was broken: a defect of westwind, not of its input. */
 export function assert(condition: unknown, message: string): asserts condition {
   if (!condition) throw new Error(`assertion failed: ${message}`);

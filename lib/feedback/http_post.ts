@@ -1,0 +1,76 @@
+export interface PostOptions {
+  readonly headers: Readonly<Record<string, string>>;
+  /** Milliseconds until the whole reply must be there. */
+  readonly timeout: number;
+  /** Most bytes of a reply. */
+  readonly maxBytes: number;
+  /** Ends it with a PostFailure. */
+  readonly signal?: AbortSignal | undefined;
+  /** Milliseconds in which the reply may still come after that. */
+  readonly grace: number;
+}
+
+export interface Reply {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+}
+
+/** No reply came, or not the whole. */
+export class PostFailure extends Error {
+  constructor(
+    message: string,
+    /** Whether the request may have arrived. */
+    readonly hasArrived: boolean,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+/** Sends JSON and takes the reply, whatever its status. Throws PostFailure. */
+export async function post(url: URL, body: object, options: PostOptions): Promise<Reply> {
+  const { headers, timeout, maxBytes, signal, grace } = options;
+  if (signal?.aborted) throw new PostFailure("stopped", false);
+  const controller = new AbortController();
+  const timers = [setTimeout(() => controller.abort(new PostFailure(`no answer in ${timeout} ms`, true)), timeout)];
+  const onAbort = (): void =>
+    void timers.push(setTimeout(() => controller.abort(new PostFailure("stopped", true)), grace));
+  signal?.addEventListener("abort", onAbort, { once: true });
+  try {
+    const response = await fetch(url, {
+      method: "POST",
+      headers: { ...headers, "content-type": "application/json" },
+      body: JSON.stringify(body),
+      redirect: "manual", // a POST would arrive as a GET
+      signal: controller.signal,
+    });
+    return { status: response.status, headers: response.headers, text: await readText(response, maxBytes) };
+  } catch (error) {
+    if (controller.signal.aborted) throw controller.signal.reason;
+    throw error instanceof PostFailure ? error : toFailure(error as Error);
+  } finally {
+    for (const timer of timers) clearTimeout(timer);
+    signal?.removeEventListener("abort", onAbort);
+  }
+}
+
+async function readText({ body }: Response, maxBytes: number): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of (body ?? []) as AsyncIterable<Uint8Array>) {
+    size += chunk.length;
+    if (size > maxBytes) throw new PostFailure(`an answer of more than ${maxBytes} bytes`, true); // leaving ends the stream
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString();
+}
+
+const NEVER_ARRIVED = new Set(["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "UND_ERR_CONNECT_TIMEOUT"]);
+
+/** fetch says "fetch failed" or "terminated"; its cause says why. */
+function toFailure(error: Error): PostFailure {
+  const cause = (error.cause ?? error) as NodeJS.ErrnoException & { errors?: readonly NodeJS.ErrnoException[] };
+  const { code, message } = cause.errors?.[0] ?? cause; // several addresses were tried
+  return new PostFailure(`no answer: ${message || code}`, !NEVER_ARRIVED.has(code ?? ""), { cause: error });
+}
