@@ -50,7 +50,3 @@ function refuse(found: string, expected: string): Refusal {
   const shown = found === "" ? "nothing" : JSON.stringify(found.length > 60 ? `${found.slice(0, 57)}...` : found);
   return { refused: `${shown}, expected ${expected}` };
 }
-
-/** As rows hold it: up to four decimals. */
-export const showRating = (rating: Rating): string =>
-  rating === "N/A" ? rating : String(Math.round(rating * 1e4) / 1e4);

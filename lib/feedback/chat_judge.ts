@@ -1,0 +1,59 @@
+import type { Message } from "../text/chat_template.js";
+import type { ChatAnswer, ChatModel, ChatOptions } from "./chat_model.js";
+import { addUsage, type Judge, NO_USAGE, type Question, type Verdict } from "./judge.js";
+import { complaint, judgePrompt, type ReplyForm } from "./judge_prompt.js";
+import { readJudgeReply } from "./judge_reply.js";
+import { isRefusal, type Rated, type Refusal } from "./rating.js";
+import { ratingSchema } from "./rating_json.js";
+import { estimateTokens } from "./token_estimate.js";
+
+export interface ChatJudgeOptions extends Pick<ChatOptions, "temperature" | "topP" | "seed"> {
+  /** Most tokens of a reply. Default 2048. */
+  readonly maxTokens?: number | undefined;
+  /** Most times a question is asked until its reply can be read. Default 3. */
+  readonly attempts?: number | undefined;
+  /** Ask for JSON, by a schema where the model can be held to one, rather than for lines of text. Default true. */
+  readonly json?: boolean | undefined;
+}
+
+/** A judge that is asked in a chat and says why. A reply that cannot be read is asked for again, with what is wrong. */
+export function chatJudge(model: ChatModel, options: ChatJudgeOptions = {}): Judge {
+  const { attempts = 3, json = true, maxTokens = 2048, temperature = 0, topP, seed } = options;
+  const form: ReplyForm = json ? "json" : "text";
+
+  async function rate(question: Question, signal?: AbortSignal): Promise<Verdict> {
+    const prompt = judgePrompt(question, form);
+    const schema = json ? { name: "ratings", schema: ratingSchema(question.criterion.scale) } : undefined;
+    let messages = prompt;
+    let usage = NO_USAGE;
+    for (let attempt = 1; ; attempt++) {
+      const answer = await model.answer(messages, { temperature, topP, seed, maxTokens, schema, signal });
+      usage = addUsage(usage, answer);
+      const read = readAnswer(answer, question);
+      if (!isRefusal(read)) return { ratings: read, usage };
+      if (attempt >= attempts) return { failure: read.refused, raw: answer.text, usage };
+      messages = [...prompt, ...repeated(answer), { role: "user", content: complaint(read.refused, form, question) }];
+    }
+  }
+
+  return {
+    name: model.name,
+    origin: { judge: model.name, attempts, json, maxTokens, temperature, topP, seed },
+    estimate: (question) => ({
+      promptTokens: estimateTokens(judgePrompt(question, form)),
+      completionTokens: maxTokens,
+    }),
+    rate,
+  };
+}
+
+/** What the judge said, for it to see; some endpoints take no empty message. */
+const repeated = ({ text }: ChatAnswer): readonly Message[] =>
+  text.trim() === "" ? [] : [{ role: "assistant", content: text }];
+
+function readAnswer(answer: ChatAnswer, { criterion, responses }: Question): readonly Rated[] | Refusal {
+  const { text, finish, completionTokens } = answer;
+  if (finish === "length") return { refused: `it was cut off after ${completionTokens} tokens` };
+  if (finish === "filter") return { refused: "it was held back" };
+  return readJudgeReply(text, responses.length, criterion.scale);
+}
