@@ -24,6 +24,7 @@ export {
   type CandidateOptions,
   DROP_REASONS,
 } from "./feedback/candidates.js";
+export type { InBoth, JudgeComparison, ScoreAgreement } from "./feedback/compare_judges.js";
 export { type RankingReport, type RankingRow, rankCompletions } from "./feedback/rank.js";
 export { type Completion, complete } from "./generate/complete.js";
 export { type Answer, type AnswerOptions, Conversation } from "./generate/conversation.js";
@@ -54,7 +55,7 @@ export { alignStages, type Stage } from "./run/align.js";
 export { type AnsweredPrompt, answerPrompt } from "./run/answer_prompt.js";
 export { loadConversation, saveConversation } from "./run/conversation_file.js";
 export type { RunEvent, RunSummary } from "./run/events.js";
-export { binarizeFile, rankFile } from "./run/feedback.js";
+export { binarizeFile, compareJudgeFiles, rankFile } from "./run/feedback.js";
 export { type GenerateFileOptions, type GenerateProgress, generateFile } from "./run/generate_file.js";
 export { type GenerateTextOptions, generateText } from "./run/generate_text.js";
 export { type LoadEngineOptions, type LoadedEngine, loadEngine } from "./run/load_engine.js";

@@ -1,7 +1,7 @@
 import { LengthBias, type LengthBiasReport } from "./length_bias.js";
 import { PositionBias, type PositionBiasReport } from "./position_bias.js";
 import type { Rating } from "./rating.js";
-import type { CallRecord } from "./score.js";
+import { type CallRecord, hasFailed } from "./score.js";
 import { meanOf, type ScoredPrompt } from "./scored.js";
 
 /** What can be seen of a judge in what it said, without knowing better. */
@@ -42,13 +42,14 @@ export class JudgeStatistics {
     const ofAnswers = row.completions.map((): Rating[] => []);
     const overall = row.completions.map((): Rating[] => []);
     for (const record of records) {
-      const { criterion, order } = record;
+      const { criterion } = record;
       const gathered = at(this.criteria, criterion, () => new Gathered());
       gathered.calls++;
-      if (!("ratings" in record)) {
+      if (hasFailed(record)) {
         gathered.failed++;
         continue;
       }
+      const { order } = record;
       const ratings = record.ratings.map(({ rating }) => rating);
       gathered.position.add(ratings);
       for (const [shown, i] of order.entries()) {

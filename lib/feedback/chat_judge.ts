@@ -31,7 +31,7 @@ export function chatJudge(model: ChatModel, options: ChatJudgeOptions = {}): Jud
       usage = addUsage(usage, answer);
       const read = readAnswer(answer, question);
       if (!isRefusal(read)) return { ratings: read, usage };
-      if (attempt >= attempts) return { failure: read.refused, raw: answer.text, usage };
+      if (attempt >= attempts) return { reason: read.refused, raw: answer.text, usage };
       messages = [...prompt, ...repeated(answer), { role: "user", content: complaint(read.refused, form, question) }];
     }
   }

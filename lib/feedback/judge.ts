@@ -18,7 +18,7 @@ export interface Question {
 /** A rating for each response, in the order shown; or why there is none, and what the judge said last. */
 export type Verdict = { readonly usage: Usage } & (
   | { readonly ratings: readonly Rated[] }
-  | { readonly failure: string; readonly raw: string }
+  | { readonly reason: string; readonly raw: string }
 );
 
 /** Anything that rates answers. */

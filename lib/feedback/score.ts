@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { AnswerError } from "../base/errors.js";
+import { AnswerError, type AnswerFailure } from "../base/errors.js";
 import { Random } from "../base/random.js";
 import { type Aspect, CRITERIA } from "./aspects.js";
 import type { Usage } from "./budget.js";
@@ -7,37 +7,56 @@ import { type Judge, NO_USAGE, type Question } from "./judge.js";
 import type { Rated } from "./rating.js";
 import { meanOf, type ScoredPrompt } from "./scored.js";
 
-/** One call of a judge: a row's answers for one criterion. */
+/** One call of a judge: all answers to a prompt for one criterion. */
 export interface JudgeCall {
-  /** The row's number, from 0. */
-  readonly row: number;
+  /** Key of the prompt and its answers. */
+  readonly key: string;
   readonly criterion: Aspect | "overall";
 }
 
-/** What came of a call, as the journal keeps it. */
-export type CallRecord = JudgeCall & {
+export interface RatedCall extends JudgeCall {
   /** Which of the row's completions were shown, in the order shown. */
   readonly order: readonly number[];
+  /** Of each of them, in this order. */
+  readonly ratings: readonly Rated[];
   readonly usage: Usage;
-} & ({ readonly ratings: readonly Rated[] } | { readonly failure: string; readonly raw: string });
+}
+
+export interface FailedCall extends JudgeCall {
+  /** `unread`: no reply could be read. Otherwise the judge's model gave none. */
+  readonly failed: "unread" | AnswerFailure;
+  readonly reason: string;
+  /** What the judge said last. */
+  readonly raw: string;
+  readonly usage: Usage;
+}
+
+export type CallRecord = RatedCall | FailedCall;
+
+export const hasFailed = (record: CallRecord): record is FailedCall => "failed" in record;
+
+/** Follows from what is said and who said it: the SHA-256 of the prompt's messages and the completions. */
+export function callKey({ messages, completions }: ScoredPrompt): string {
+  const said = [messages, completions.map(({ model, response }) => [model, response])];
+  return createHash("sha256").update(JSON.stringify(said)).digest("hex");
+}
 
 /** The question of a call, and which completions it shows: all that are not empty, in an order drawn for it alone. */
 export function questionOf(
-  row: ScoredPrompt,
-  criterion: JudgeCall["criterion"],
+  { messages, completions, place }: ScoredPrompt,
+  { key, criterion }: JudgeCall,
   seed: number,
 ): { readonly question: Question; readonly order: readonly number[] } {
-  const written = [...row.completions.keys()].filter((i) => row.completions[i]!.response.trim() !== "");
-  const key = JSON.stringify([criterion, row.messages, row.completions.map(({ model }) => model)]);
-  const order = new Random(seed, createHash("sha256").update(key).digest().readUInt32LE(0)).shuffle(written);
-  const { messages, place } = row;
-  const responses = order.map((i) => row.completions[i]!.response);
+  const written = [...completions.keys()].filter((i) => completions[i]!.response.trim() !== "");
+  const stream = createHash("sha256").update(`${key} ${criterion}`).digest().readUInt32LE(0);
+  const order = new Random(seed, stream).shuffle(written);
+  const responses = order.map((i) => completions[i]!.response);
   return { question: { criterion: CRITERIA[criterion], messages, responses, place }, order };
 }
 
 /**
- * Carries out a call. A judge whose model refuses this chat has failed it; what would end other calls too is thrown:
- * AnswerError, BudgetError, AbortedError.
+ * Carries out a call. A judge that does not answer this chat has failed it; what would end other calls too is thrown:
+ * AnswerError where all is denied, BudgetError, AbortedError.
  */
 export async function askJudge(
   judge: Judge,
@@ -46,12 +65,13 @@ export async function askJudge(
   seed: number,
   signal?: AbortSignal,
 ): Promise<CallRecord> {
-  const { question, order } = questionOf(row, call.criterion, seed);
+  const { question, order } = questionOf(row, call, seed);
   try {
-    return { ...call, order, ...(await judge.rate(question, signal)) };
+    const verdict = await judge.rate(question, signal);
+    return "ratings" in verdict ? { ...call, order, ...verdict } : { ...call, failed: "unread", ...verdict };
   } catch (error) {
-    if (!(error instanceof AnswerError && error.failure === "refused")) throw error;
-    return { ...call, order, failure: error.message, raw: "", usage: NO_USAGE };
+    if (!(error instanceof AnswerError) || error.failure === "denied") throw error;
+    return { ...call, failed: error.failure, reason: error.message, raw: "", usage: NO_USAGE };
   }
 }
 
@@ -78,8 +98,9 @@ export function withRatings(
 function ratedOf(records: readonly CallRecord[], completion: number): ReadonlyMap<JudgeCall["criterion"], Rated> {
   const rated = new Map<JudgeCall["criterion"], Rated>();
   for (const record of records) {
+    if (hasFailed(record)) continue;
     const at = record.order.indexOf(completion);
-    if ("ratings" in record && at >= 0) rated.set(record.criterion, record.ratings[at]!);
+    if (at >= 0) rated.set(record.criterion, record.ratings[at]!);
   }
   return rated;
 }

@@ -4,6 +4,7 @@ import { makeFolder, writeFileAtomic } from "../base/files.js";
 import { readRows } from "../data/source.js";
 import { type BinarizeOptions, type BinarizeReport, binarize } from "../feedback/binarize.js";
 import type { CandidateOptions } from "../feedback/candidates.js";
+import { compareJudges, type JudgeComparison } from "../feedback/compare_judges.js";
 import { type RankingReport, rankCompletions } from "../feedback/rank.js";
 
 /** Reads scored completions and writes preference pairs, whole or not at all. Returns the counts. */
@@ -19,6 +20,10 @@ export async function rankFile(input: string, output: string, options: Candidate
   await writeLines(output, rankings);
   return rankings.report;
 }
+
+/** Compares the scores of two judges in files of scored completions. */
+export const compareJudgeFiles = (a: string, b: string): Promise<JudgeComparison> =>
+  compareJudges(readRows(a), readRows(b));
 
 async function writeLines(output: string, rows: AsyncIterable<object>): Promise<void> {
   async function* lines(): AsyncGenerator<Uint8Array> {

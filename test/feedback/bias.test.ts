@@ -98,13 +98,13 @@ test("histograms by aspect and by model, shares of N/A and of failed calls", () 
   const order = [1, 0];
   const usage = { promptTokens: 0, completionTokens: 0 };
   const rated = (criterion: CallRecord["criterion"], ...ratings: Rating[]): CallRecord => ({
-    ...{ row: 0, criterion, order, usage },
+    ...{ key: "k", criterion, order, usage },
     ratings: ratings.map((rating) => ({ rating, rationale: "" })),
   });
   statistics.add(row, [rated("honesty", 5, "N/A"), rated("helpfulness", 3.6, 2), rated("overall", 10, 1)]);
   statistics.add(row, [
     rated("honesty", 4, 4),
-    { row: 1, criterion: "helpfulness", order, usage, failure: "no rating", raw: "" },
+    { key: "k", criterion: "helpfulness", usage, failed: "unread", reason: "no rating", raw: "" },
   ]);
   const { prompts, criteria, models, length } = statistics.report();
   expect(prompts).toBe(2);

@@ -90,7 +90,7 @@ test("a reply that cannot be read is asked for again, with what is wrong; all it
 test("what cannot be read after all attempts has failed, with the last reply and no ratings", async () => {
   const cut = { text: "Answer 1: 4\nAnswer 2: 1", finish: "length" as const }; // perhaps a 10
   expect(await rate(new Script(["?", cut]), { attempts: 2 })).toEqual({
-    failure: "it was cut off after 10 tokens",
+    reason: "it was cut off after 10 tokens",
     raw: "Answer 1: 4\nAnswer 2: 1",
     usage: { promptTokens: 200, completionTokens: 20 },
   });

@@ -2,13 +2,16 @@ import { expect, test } from "vitest";
 import { AnswerError, BudgetError } from "../../lib/base/errors.js";
 import { type Judge, NO_USAGE } from "../../lib/feedback/judge.js";
 import { ruleJudge } from "../../lib/feedback/rule_judge.js";
-import { askJudge, questionOf, withRatings } from "../../lib/feedback/score.js";
+import { askJudge, callKey, questionOf, withRatings } from "../../lib/feedback/score.js";
 import { toScoredPrompt } from "../../lib/feedback/scored.js";
 import { fair, good, poor, scoredRow } from "./scored_rows.js";
 
 const drafts = [good, { ...fair, response: " " }, poor, { model: "d", response: "DDDD" }];
 const rowAt = (index: number) => scoredRow(drafts, { instruction: `Say ${index}.` }, index);
-const call = (criterion: "honesty" | "helpfulness" | "overall") => ({ row: 0, criterion });
+const promptAt = (index: number) => toScoredPrompt(rowAt(index));
+const call = (index: number, criterion: "honesty" | "helpfulness" | "overall") => {
+  return { key: callKey(promptAt(index)), criterion };
+};
 
 /** Rates by length, and does not like instructions followed. */
 const judge = ruleJudge("rules", (_, response) => ({
@@ -19,7 +22,7 @@ const judge = ruleJudge("rules", (_, response) => ({
 
 test("answers are shown in an order of the call's own, the same for the same seed; empty ones are not shown", () => {
   const orders = (seed: number, criterion: "honesty" | "helpfulness") =>
-    Array.from({ length: 300 }, (_, i) => questionOf(toScoredPrompt(rowAt(i)), criterion, seed).order.join());
+    Array.from({ length: 300 }, (_, i) => questionOf(promptAt(i), call(i, criterion), seed).order.join());
   const first = orders(0, "honesty");
   expect(orders(0, "honesty")).toEqual(first);
   expect(orders(1, "honesty")).not.toEqual(first);
@@ -27,7 +30,7 @@ test("answers are shown in an order of the call's own, the same for the same see
   const counts = [...new Set(first)].map((order) => first.filter((other) => other === order).length);
   expect(counts.length).toBe(6);
   for (const count of counts) expect(count).toBeGreaterThan(25);
-  const { question, order } = questionOf(toScoredPrompt(rowAt(0)), "honesty", 0);
+  const { question, order } = questionOf(promptAt(0), call(0, "honesty"), 0);
   expect(question.responses).toEqual(order.map((i) => ["A", " ", "C", "DDDD"][i]));
 });
 
@@ -35,9 +38,7 @@ test("ratings find their way back to the answers they are of, whatever the order
   for (let seed = 0; seed < 8; seed++) {
     const row = rowAt(0);
     const records = await Promise.all(
-      (["helpfulness", "honesty", "overall"] as const).map((name) =>
-        askJudge(judge, toScoredPrompt(row), call(name), seed),
-      ),
+      (["helpfulness", "honesty", "overall"] as const).map((name) => askJudge(judge, promptAt(0), call(0, name), seed)),
     );
     const rated = withRatings({ ...row.fields, extra: 1 }, records) as {
       extra: 1;
@@ -61,19 +62,23 @@ test("ratings find their way back to the answers they are of, whatever the order
 test("what failed is left out of the rows, and earlier scores go", async () => {
   const failing: Judge = {
     ...judge,
-    rate: async () => ({ failure: "no rating", raw: "Hm.", usage: NO_USAGE }),
+    rate: async () => ({ reason: "no rating", raw: "Hm.", usage: NO_USAGE }),
   };
   const row = rowAt(0);
-  const failed = await askJudge(failing, toScoredPrompt(row), call("helpfulness"), 0);
-  expect(failed).toMatchObject({ row: 0, criterion: "helpfulness", failure: "no rating", raw: "Hm." });
+  const failed = await askJudge(failing, promptAt(0), call(0, "helpfulness"), 0);
+  expect(failed).toMatchObject({ criterion: "helpfulness", failed: "unread", reason: "no rating", raw: "Hm." });
   const { completions } = withRatings(row.fields, [failed]) as { completions: unknown[] };
   expect(completions[0]).toEqual({ model: "a", response: "A", annotations: {}, "fine-grained_score": null });
 });
 
 test("a chat that the model refuses is a failure; what ends other calls too is thrown", async () => {
   const refusing = (error: Error): Judge => ({ ...judge, rate: () => Promise.reject(error) });
-  const ask = (error: Error) => askJudge(refusing(error), toScoredPrompt(rowAt(0)), call("honesty"), 0);
-  expect(await ask(new AnswerError("m", "refused", "too long"))).toMatchObject({ failure: "m: too long", raw: "" });
+  const ask = (error: Error) => askJudge(refusing(error), promptAt(0), call(0, "honesty"), 0);
+  expect(await ask(new AnswerError("m", "refused", "too long"))).toMatchObject({
+    failed: "refused",
+    reason: "m: too long",
+  });
+  expect(await ask(new AnswerError("m", "unavailable", "HTTP 500"))).toMatchObject({ failed: "unavailable" });
   for (const error of [new AnswerError("m", "denied", "no key"), new BudgetError("spent")])
     await expect(ask(error)).rejects.toBe(error);
 });
