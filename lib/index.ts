@@ -18,13 +18,29 @@ export { type PreferencePair, type SftRow, toPreferencePair, toSftRow } from "./
 export { readRows, type SourceRow } from "./data/source.js";
 export { type BinarizeOptions, type BinarizeReport, binarize, type PairRow } from "./feedback/binarize.js";
 export {
+  Budget,
+  type BudgetLimits,
+  type Price,
+  type Reservation,
+  type Spent,
+  type Tally,
+  type Usage,
+} from "./feedback/budget.js";
+export {
   BINARIZE_RULES,
   type BinarizeRule,
   type CandidateCounts,
   type CandidateOptions,
   DROP_REASONS,
 } from "./feedback/candidates.js";
+export type { ChatAnswer, ChatModel, ChatOptions } from "./feedback/chat_model.js";
 export type { InBoth, JudgeComparison, ScoreAgreement } from "./feedback/compare_judges.js";
+export type { CompletionRow } from "./feedback/completion_rows.js";
+export { type EndpointOptions, endpointModel } from "./feedback/endpoint.js";
+export type { FailureCount } from "./feedback/failures.js";
+export { Journal } from "./feedback/journal.js";
+export { localModel } from "./feedback/local_model.js";
+export type { MemberPlan } from "./feedback/plan.js";
 export { type RankingReport, type RankingRow, rankCompletions } from "./feedback/rank.js";
 export { type Completion, complete } from "./generate/complete.js";
 export { type Answer, type AnswerOptions, Conversation } from "./generate/conversation.js";
@@ -47,6 +63,7 @@ export { AdamW, type AdamWOptions, type MomentsDtype } from "./optim/adamw.js";
 export { learningRateAt, type ScheduleOptions } from "./optim/schedule.js";
 export { type QuickstartOptions, type QuickstartResult, quickstart } from "./quickstart/quickstart.js";
 export { type AlignRecipe, parseAlignRecipe } from "./recipe/align.js";
+export { type FeedbackGenerateRecipe, parseFeedbackGenerate } from "./recipe/feedback_generate.js";
 export { type ParsedRecipe, parseRecipe } from "./recipe/parse.js";
 export type { DpoRecipe, FeedbackRecipe, SftRecipe } from "./recipe/schema.js";
 export { showDuration, showNumber } from "./report/number.js";
@@ -56,6 +73,14 @@ export { type AnsweredPrompt, answerPrompt } from "./run/answer_prompt.js";
 export { loadConversation, saveConversation } from "./run/conversation_file.js";
 export type { RunEvent, RunSummary } from "./run/events.js";
 export { binarizeFile, compareJudgeFiles, rankFile } from "./run/feedback.js";
+export type { FeedbackProgress, MemberProgress } from "./run/feedback_progress.js";
+export {
+  type FeedbackPlan,
+  type FeedbackSummary,
+  type GenerateFeedbackOptions,
+  generateFeedback,
+  planFeedback,
+} from "./run/generate_feedback.js";
 export { type GenerateFileOptions, type GenerateProgress, generateFile } from "./run/generate_file.js";
 export { type GenerateTextOptions, generateText } from "./run/generate_text.js";
 export { type LoadEngineOptions, type LoadedEngine, loadEngine } from "./run/load_engine.js";

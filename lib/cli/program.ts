@@ -1,7 +1,7 @@
 import { createRequire } from "node:module";
 import { Command, CommanderError } from "commander";
 
-import { AbortedError, type LoadTextModel, loadEngine, UsageError, WestwindError } from "../index.js";
+import { AbortedError, BudgetError, type LoadTextModel, loadEngine, UsageError, WestwindError } from "../index.js";
 import { addAlign } from "./align.js";
 import { addChat } from "./chat.js";
 import { addFeedback } from "./feedback.js";
@@ -12,6 +12,7 @@ import { addServe } from "./serve.js";
 import { addTraining } from "./training.js";
 
 const EXIT_USAGE = 2;
+const EXIT_BUDGET = 3;
 const EXIT_DEFECT = 70; // EX_SOFTWARE of sysexits.h
 const EXIT_INTERRUPTED = 130; // 128 + SIGINT, as shells count it
 
@@ -22,7 +23,7 @@ function program(load: LoadTextModel): Command {
     .exitOverride()
     .configureOutput({ writeErr: () => {} }); // errors are shown once, below
   addTraining(westwind);
-  addFeedback(westwind);
+  addFeedback(westwind, load);
   addAlign(westwind);
   addGenerate(westwind, load);
   addChat(westwind, load);
@@ -33,8 +34,8 @@ function program(load: LoadTextModel): Command {
 }
 
 /**
- * Runs one command line and returns the exit code: 0, 1 for what went wrong, 2 for a wrong command line, 70 for a defect
- * of westwind, 130 for Ctrl-C. `load` makes models ready to answer.
+ * Runs one command line and returns the exit code: 0, 1 for what went wrong, 2 for a wrong command line, 3 for a budget that
+ * is used up, 70 for a defect of westwind, 130 for Ctrl-C. `load` makes models ready to answer.
  */
 export async function main(args: readonly string[], load: LoadTextModel = loadEngine): Promise<number> {
   const westwind = program(load);
@@ -65,6 +66,7 @@ export async function main(args: readonly string[], load: LoadTextModel = loadEn
       return EXIT_DEFECT;
     }
     process.stderr.write(`westwind: ${error.message}\n`);
+    if (error instanceof BudgetError) return EXIT_BUDGET;
     return error instanceof UsageError ? EXIT_USAGE : 1;
   }
 }

@@ -2,14 +2,15 @@ import { AnswerError, ConfigError } from "../base/errors.js";
 import { complete } from "../generate/complete.js";
 import type { TextModel } from "../generate/text_model.js";
 import { type Message, TemplateError } from "../text/chat_template.js";
+import type { Tally } from "./budget.js";
 import type { ChatModel, ChatOptions } from "./chat_model.js";
 
 /**
  * A model of this machine. What the system says goes before the user's first words where the template has no place for it;
  * a schema is not held to. Its answers and log-probabilities throw AnswerError for a chat that the template refuses or
- * that is too long, and AbortedError with the signal.
+ * that is too long, and AbortedError with the signal. `tally` is told what answers took.
  */
-export function localModel(name: string, model: TextModel): Required<ChatModel> {
+export function localModel(name: string, model: TextModel, tally?: Pick<Tally, "count">): Required<ChatModel> {
   const { engine, tokenizer, template } = model;
 
   function render(messages: readonly Message[]): string {
@@ -26,7 +27,9 @@ export function localModel(name: string, model: TextModel): Required<ChatModel> 
         const request = { prompt, temperature, topP, maxNewTokens: maxTokens, seed, stop, signal };
         const [answer] = await complete(engine, request);
         const { text, finish, numTokens } = answer!;
-        return { text, finish, promptTokens: prompt.length, completionTokens: numTokens };
+        const usage = { promptTokens: prompt.length, completionTokens: numTokens };
+        tally?.count(usage);
+        return { text, finish, ...usage };
       }),
 
     logProbs: (messages, continuations, signal) =>

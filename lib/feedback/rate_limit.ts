@@ -86,15 +86,15 @@ export class RateLimiter {
     };
   }
 
-  /** Wakes the first that waits, unless a wake-up is to come; that one may set another. */
+  /** Comes back to the first that waits; in place of a wake-up that was set before, since that may be too late now. */
   private wakeIn(milliseconds: number): void {
-    if (this.alarm !== undefined) return;
-    this.alarm = new AbortController();
-    const wake = (): void => {
-      this.alarm = undefined;
-      this.advance();
-    };
-    this.clock.sleep(milliseconds, this.alarm.signal).then(wake, wake);
+    this.alarm?.abort();
+    const alarm = new AbortController();
+    this.alarm = alarm;
+    this.clock.sleep(milliseconds, alarm.signal).then(
+      () => this.advance(),
+      () => undefined,
+    );
   }
 }
 

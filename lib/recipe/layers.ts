@@ -110,9 +110,10 @@ function describeUnknown(kinds: readonly RecipeKind[], key: string): string {
 }
 
 /** The entry a path means. Names in a free mapping, such as dataset_mixer's files, may have dots themselves. */
-function locate(schema: z.ZodType, path: Path): { path: Path; schema: z.ZodType | undefined } | undefined {
+export function locate(schema: z.ZodType, path: Path): { path: Path; schema: z.ZodType | undefined } | undefined {
   const [key, ...rest] = path;
-  let entry = entryOf(schema, key)!;
+  let entry = entryOf(schema, key);
+  if (entry === undefined) return { path, schema: undefined };
   for (const [i, step] of rest.entries()) {
     const { type } = innermost(entry)._zod.def;
     if (type === "record")
@@ -158,7 +159,8 @@ function alternativesTo(key: string): string[] {
   return groups.filter((group) => !group.includes(key)).flat();
 }
 
-function put(target: Record<string, unknown>, [key, ...rest]: Path, value: unknown): void {
+/** Sets the entry that a path means; mappings and lists on the way are copied. */
+export function put(target: Record<string, unknown>, [key, ...rest]: Path, value: unknown): void {
   const [next, ...others] = rest;
   if (next === undefined) {
     target[key] = value;

@@ -28,7 +28,7 @@ const dpoSchema = z.strictObject({
 
 const feedbackSchema = z.strictObject(binarizeKeys);
 
-type DeepReadonly<T> = T extends object ? { readonly [Key in keyof T]: DeepReadonly<T[Key]> } : T;
+export type DeepReadonly<T> = T extends object ? { readonly [Key in keyof T]: DeepReadonly<T[Key]> } : T;
 
 /** A recipe of `westwind sft`: every key has a value, null where there is none. Keys and values are TRL's. */
 export type SftRecipe = DeepReadonly<z.output<typeof sftSchema>>;

@@ -1,0 +1,131 @@
+import { setMaxListeners } from "node:events";
+import { AbortedError, AnswerError, BudgetError } from "../base/errors.js";
+import type { KeptAnswers } from "./answers.js";
+import type { ChatModel, ChatOptions } from "./chat_model.js";
+import { type Assignment, type Member, messagesFor, seedOf } from "./ensemble.js";
+import type { Work } from "./plan.js";
+
+/** A member that can be asked. */
+export interface AskedMember extends Member {
+  /** Most of its answers that are asked for at the same time. */
+  readonly concurrency: number;
+  /** Whether it takes this machine's memory: such members are asked one after the other, as they are listed. */
+  readonly isLocal: boolean;
+  readonly sampling: ChatOptions;
+  readonly sendsSeed: boolean;
+  /** Makes it ready to answer. */
+  open(): Promise<OpenMember>;
+}
+
+export interface OpenMember extends AsyncDisposable {
+  readonly model: ChatModel;
+}
+
+export interface AskOptions<M extends Member> {
+  readonly seed: number;
+  /** So many failures of one member in a row end it. */
+  readonly failuresInARow: number;
+  /** Ask again for what was refused or filtered. */
+  readonly retryFailed: boolean;
+  /** Is told of every answer that is kept, and of every failure. */
+  readonly onKept?: ((member: M, hasFailed: boolean) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Asks for all answers that are not there yet, and keeps each as it comes. One that is refused, or did not come after all
+ * tries, is kept as failed. Throws BudgetError when the budget is used up: then nothing more is asked, and what was asked
+ * before is waited for. Throws AbortedError with the signal, AnswerError for a member that denies all, or has failed too
+ * often in a row, FileError for a journal that cannot be written; then what is on its way is given its grace.
+ */
+export async function askEnsemble<M extends AskedMember>(
+  work: Work<M>,
+  answers: KeptAnswers,
+  options: AskOptions<M>,
+): Promise<void> {
+  const halt = new Halt(options.signal);
+  const ask = async (member: M): Promise<void> => {
+    const wanted = work.get(member)!.filter((one) => !answers.isDone(one, options.retryFailed));
+    if (wanted.length === 0 || halt.isOver) return;
+    await askMember(member, wanted, answers, options, halt).catch((error) => halt.stop(error));
+  };
+  const members = [...work.keys()];
+  const askLocal = async (): Promise<void> => {
+    for (const member of members) if (member.isLocal) await ask(member);
+  };
+  await Promise.all([askLocal(), ...members.filter(({ isLocal }) => !isLocal).map(ask)]);
+  halt.end();
+}
+
+async function askMember<M extends AskedMember>(
+  member: M,
+  wanted: readonly Assignment<M>[],
+  answers: KeptAnswers,
+  { seed, failuresInARow, onKept }: AskOptions<M>,
+  halt: Halt,
+): Promise<void> {
+  await using opened = await member.open();
+  const { model } = opened;
+  const queue = wanted.values();
+  let failures = 0; // in a row
+
+  async function askOne(one: Assignment<M>): Promise<void> {
+    const own = { ...member.sampling, seed: member.sendsSeed ? seedOf(seed, one) : undefined, signal: halt.signal };
+    try {
+      const answer = await model.answer(messagesFor(one), own);
+      await answers.keepAnswer(one, answer);
+      failures = 0;
+      onKept?.(member, answer.finish === "filter");
+    } catch (error) {
+      if (!(error instanceof AnswerError) || error.failure === "denied") throw error;
+      await answers.keepFailure(one, error.failure, error.message);
+      onKept?.(member, true);
+      if (++failures >= failuresInARow) throw error;
+    }
+  }
+
+  const worker = async (): Promise<void> => {
+    for (const one of queue) {
+      if (halt.isOver) return;
+      await askOne(one).catch((error) => (error instanceof BudgetError ? halt.drain(error) : halt.stop(error)));
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(member.concurrency, wanted.length) }, worker));
+}
+
+/** What ends the asking before all is asked. */
+class Halt {
+  isOver = false;
+  private error: unknown;
+  private readonly controller = new AbortController();
+  private readonly abort = (): void => this.stop(undefined);
+
+  constructor(private readonly outer: AbortSignal | undefined) {
+    setMaxListeners(0, this.controller.signal); // every request listens
+    outer?.addEventListener("abort", this.abort, { once: true });
+    if (outer?.aborted) this.abort();
+  }
+
+  get signal(): AbortSignal {
+    return this.controller.signal;
+  }
+
+  /** Nothing more is asked. */
+  drain(error: unknown): void {
+    this.error ??= error;
+    this.isOver = true;
+  }
+
+  /** Nor is what was asked waited for any longer than its grace. */
+  stop(error: unknown): void {
+    this.drain(error);
+    this.controller.abort();
+  }
+
+  /** Throws what it was. */
+  end(): void {
+    this.outer?.removeEventListener("abort", this.abort);
+    if (this.error !== undefined) throw this.error;
+    if (this.isOver) throw new AbortedError(0, "stopped before all was asked");
+  }
+}
