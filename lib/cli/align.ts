@@ -1,13 +1,14 @@
 import type { Command } from "commander";
 
 import { alignStages, parseAlignRecipe } from "../index.js";
+import { follow } from "./follow.js";
 import { interruptible } from "./signal.js";
-import { showRun, type TrainingFlags } from "./training.js";
+import type { TrainingFlags } from "./training.js";
 
 export function addAlign(westwind: Command): void {
   westwind
     .command("align")
-    .description("carry out the stages of one recipe: sft, feedback, dpo; stages that are done are not repeated")
+    .description("carry out the stages of one recipe: sft, feedback (generate, score, binarize), dpo; what is done is not repeated")
     .argument("<recipe>", "a YAML file with sft, feedback and dpo sections")
     .argument("[overrides...]", "--key=value pairs that go before the file's; --dpo.beta=0.1 for a section")
     .option("--json", "print a summary of each stage as one JSON object on stdout")
@@ -17,7 +18,7 @@ export function addAlign(westwind: Command): void {
       await interruptible("step", async (signal) => {
         for (const stage of alignStages(parseAlignRecipe({ path, overrides }), { signal })) {
           process.stderr.write(`== ${stage.name}\n`);
-          results[stage.name] = await stage.run((parsed, run) => showRun(parsed, run));
+          results[stage.name] = await stage.run(follow);
         }
       });
       if (flags.json) process.stdout.write(`${JSON.stringify(results)}\n`);

@@ -1,8 +1,8 @@
 import type { Command } from "commander";
 
 import { quickstart } from "../index.js";
+import { follow } from "./follow.js";
 import { interruptible } from "./signal.js";
-import { showRun } from "./training.js";
 
 export function addQuickstart(westwind: Command): void {
   westwind
@@ -16,7 +16,7 @@ export function addQuickstart(westwind: Command): void {
     .option("--json", "print the measures as one JSON object on stdout")
     .action(async ({ output_dir: folder, json }: { output_dir: string; json?: boolean }) => {
       const say = (line: string) => void process.stderr.write(`${line}\n`);
-      const result = await interruptible("step", (signal) => quickstart({ folder, say, follow: showRun, signal }));
+      const result = await interruptible("step", (signal) => quickstart({ folder, say, follow, signal }));
       const shown = { base: result.base, sft: result.sft, dpo: result.dpo };
       if (json)
         process.stdout.write(`${JSON.stringify({ ...shown, seconds: result.seconds, report: result.report })}\n`);

@@ -1,5 +1,3 @@
-import { join } from "node:path";
-
 import { loadModel } from "../checkpoint/load_model.js";
 import { encodeSft } from "../data/encode.js";
 import { encodePairs } from "../data/encode_pairs.js";
@@ -48,7 +46,7 @@ export async function measureModel(
   using model = await loadModel(device, folder, { dtype: "f32", trainable: false });
   const tokenizer = await Tokenizer.load(folder);
   const template = resolveChatTemplate("zephyr", tokenizer);
-  const rows = (await loadRows(join(data.pairs, "test.jsonl"))).map(toPreferencePair);
+  const rows = (await loadRows(data.heldOutPairs)).map(toPreferencePair);
   const { pairs } = encodePairs(rows, { tokenizer, template, maxLength: 256 });
 
   const logProbs = await pairLogProbs(model, pairs);

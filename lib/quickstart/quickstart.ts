@@ -34,14 +34,14 @@ const SAMPLES = 3;
 export async function quickstart({ folder, say, follow, signal }: QuickstartOptions): Promise<QuickstartResult> {
   const started = performance.now();
   const options = signal ? { signal } : {};
-  say("writing text, dialogues and rated answers about a small valley");
+  say("writing text, dialogues and prompts about a small valley");
   const { base, align, data, folders } = await planQuickstart(folder);
 
   say("== base: a model of 0.87 million parameters learns to read");
-  await follow(base, runSft(base, options));
+  await follow.training(base, runSft(base, options));
   for (const stage of alignStages(align, options)) {
     say(`== ${TITLES[stage.name]}`);
-    if (stage.name === "feedback") say(JUDGE_NOTICE);
+    if (stage.name === "score") say(JUDGE_NOTICE);
     await stage.run(follow);
   }
 
@@ -78,7 +78,9 @@ export async function quickstart({ folder, say, follow, signal }: QuickstartOpti
 
 const TITLES = {
   sft: "dSFT: it learns a teacher's dialogues",
-  feedback: "AIF: pairs from answers that a judge has rated",
+  generate: "AIF: the models so far answer prompts",
+  score: "AIF: a judge rates the answers",
+  binarize: "AIF: a better and a worse answer make a pair",
   dpo: "dDPO: it learns to prefer the better answer",
 } as const;
 

@@ -1,4 +1,5 @@
 import { readdir, rm } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -17,6 +18,8 @@ import { type QuickstartData, writeQuickstartData } from "./data.js";
 
 const SEED = 42;
 const HELD_OUT = 200;
+/** Where the models lie whose answers are rated, in the recipe's order. */
+const ENSEMBLE = ["base", "sft/checkpoint-100", "sft", "sft"];
 const packageRoot = fileURLToPath(new URL("../..", import.meta.url));
 
 /** Where each stage leaves its model. */
@@ -55,13 +58,15 @@ export async function planQuickstart(folder: string): Promise<QuickstartPlan> {
       `--output_dir=${folder}`,
       `--sft.model_name_or_path=${at("base")}`,
       `--sft.dataset_name=${at("data/dialogues")}`,
-      `--feedback.input=${at("data/feedback/train.jsonl")}`,
+      `--feedback.generate.prompts=${at("data/prompts.jsonl")}`,
+      ...ENSEMBLE.map((model, i) => `--feedback.generate.models.${i}.model=${at(model)}`),
+      `--feedback.score.judge.rules=${createRequire(import.meta.url).resolve("#quickstart_rules")}`,
     ],
   });
   const sizes = {
     texts: base.recipe.max_train_samples!,
     dialogues: align.sft!.recipe.max_train_samples!,
-    prompts: align.dpo!.recipe.max_train_samples!,
+    prompts: align.feedback!.generate!.limit!,
     heldOut: HELD_OUT,
   };
   const data = await writeQuickstartData(at("data"), sizes, SEED);

@@ -1,11 +1,11 @@
 import { join } from "node:path";
 import { ConfigError } from "../base/errors.js";
-import { fileLayer, fromText, type Layer, overrideLayer } from "./layers.js";
+import { type FeedbackRecipe, readFeedback } from "./align_feedback.js";
+import { fileLayer, type Layer, overrideLayer } from "./layers.js";
 import { type Override, parseOverrides } from "./overrides.js";
-import { deepFreeze, type ParsedRecipe, type RecipeSource, readSource, resolve } from "./parse.js";
-import { type Problem, showPath, showValue, throwProblems, toProblems } from "./problems.js";
-import { type DpoRecipe, type FeedbackRecipe, SCHEMAS, type SftRecipe } from "./schema.js";
-import { entryOf } from "./values.js";
+import { type ParsedRecipe, type RecipeSource, readSource, resolve } from "./parse.js";
+import { type Problem, showValue, throwProblems } from "./problems.js";
+import type { DpoRecipe, SftRecipe } from "./schema.js";
 import type { YamlFile } from "./yaml_text.js";
 
 /** The stages of `westwind align`, in order; each may be missing. */
@@ -20,9 +20,10 @@ const isStage = (key: string): boolean => (STAGES as readonly string[]).includes
 const DATA_SET = /^dataset_(name|mixer|mixture|splits|configs?|train_split|test_split)$/;
 
 /**
- * Reads one file with the sections `sft`, `feedback` and `dpo`. Keys outside of them hold for sft and dpo alike. What
- * is left open follows from the stages: with a top-level `output_dir`, each stage writes to a folder of its own in it;
- * dpo starts from the model sft saves, and learns from the pairs feedback writes. Throws as `parseRecipe` does.
+ * Reads one file with the sections `sft`, `feedback` (`generate`, `score`, `binarize`) and `dpo`. Keys outside of them hold
+ * for sft and dpo alike. What is left open follows from the stages: with a top-level `output_dir`, each stage writes to a
+ * folder of its own in it; dpo starts from the model sft saves, and learns from the pairs feedback writes. Throws as
+ * `parseRecipe` does.
  */
 export function parseAlignRecipe(source: RecipeSource): AlignRecipe {
   const file = readSource(source);
@@ -61,17 +62,17 @@ export function parseAlignRecipe(source: RecipeSource): AlignRecipe {
   };
 
   const sft = stage("sft", { output_dir: within("sft") });
-  const feedback = readFeedback(
-    file,
-    sections.get("feedback"),
-    ownOverrides("feedback"),
-    within("feedback", "pairs.jsonl"),
-    problems,
-  );
+  const folder = typeof root === "string" ? (name: string) => join(root, "feedback", name) : undefined;
+  const feedback = sections.has("feedback")
+    ? readFeedback(file, ownOverrides("feedback"), folder, problems)
+    : undefined;
+  const makesPairs =
+    Object.hasOwn(sections.get("feedback") ?? {}, "binarize") ||
+    ownOverrides("feedback").some(({ path }) => path[0] === "binarize");
   const dpo = stage("dpo", {
     output_dir: within("dpo"),
     model_name_or_path: sft && (sft.recipe?.output_dir ?? "sft's model"),
-    dataset_name: sections.has("feedback") ? (feedback?.output ?? "feedback's pairs") : undefined,
+    dataset_name: makesPairs ? (feedback?.binarize?.output ?? "feedback's pairs") : undefined,
   });
   const isFirst = ({ key, message }: Problem, i: number) =>
     problems.findIndex((other) => other.key === key && other.message === message) === i;
@@ -114,25 +115,3 @@ const withoutData = (layer: Layer): Layer => ({
   ...layer,
   assignments: layer.assignments.filter(({ path }) => !DATA_SET.test(path[0])),
 });
-
-function readFeedback(
-  file: YamlFile,
-  section: Record<string, unknown> | undefined,
-  overrides: readonly Override[],
-  output: string | undefined,
-  problems: Problem[],
-): FeedbackRecipe | undefined {
-  if (section === undefined) return undefined;
-  const values: Record<string, unknown> = { ...(output !== undefined && { output }), ...section };
-  for (const { path, text } of overrides) {
-    values[showPath(path)] = fromText(entryOf(SCHEMAS.feedback, path[0]), text);
-  }
-  const result = SCHEMAS.feedback.safeParse(values);
-  if (result.success) return deepFreeze(result.data);
-  for (const { path, message } of toProblems(SCHEMAS.feedback, values, result.error)) {
-    const isInFile = Object.hasOwn(section, path[0] ?? "");
-    const where = isInFile ? ` (${file.place(["feedback", ...path])})` : "";
-    problems.push({ key: showPath(["feedback", ...path]), message: message + where });
-  }
-  return undefined;
-}

@@ -1,8 +1,9 @@
 import { z } from "zod";
+import type { DeepReadonly } from "./schema.js";
 import { described, flag, integer, real, text, texts } from "./values.js";
 
 /** How scored completions become pairs: what `westwind feedback binarize` takes as flags. */
-export const binarizeKeys = {
+export const feedbackBinarizeSchema = z.strictObject({
   rule: described(z.enum(["mean", "overall", "best-worst"]), "one of mean, overall, best-worst")
     .default("mean")
     .describe(
@@ -17,4 +18,6 @@ export const binarizeKeys = {
     "Scored completions: a .jsonl, .json or .jsonl.gz file, or a folder of them.",
   ),
   output: text("a file to write").describe("The .jsonl file of pairs to write."),
-};
+});
+
+export type FeedbackBinarizeRecipe = DeepReadonly<z.output<typeof feedbackBinarizeSchema>>;

@@ -138,7 +138,7 @@ export type ChatModelRecipe = Pick<FeedbackGenerateRecipe["models"][number], key
 
 /** Throws as `parseRecipe` does. */
 export const parseFeedbackGenerate = (source: RecipeSource): FeedbackGenerateRecipe =>
-  parseKeys(feedbackGenerateSchema, source, findContradictions);
+  parseKeys(feedbackGenerateSchema, source, checkGenerate);
 
 /** The name under which rows have a model. */
 export const nameOf = ({ name, model }: Pick<ChatModelRecipe, "name" | "model">): string =>
@@ -147,7 +147,8 @@ export const nameOf = ({ name, model }: Pick<ChatModelRecipe, "name" | "model">)
 const ENDPOINT_ONLY = ["api_key_env", "requests_per_minute", "tokens_per_minute", "price", "extra_body"] as const;
 const LOCAL_ONLY = ["dtype", "threads", "chat_template"] as const;
 
-function findContradictions({ models, budget, completions_per_prompt }: FeedbackGenerateRecipe): Problem[] {
+/** What is wrong with values that are each right alone. */
+export function checkGenerate({ models, budget, completions_per_prompt }: FeedbackGenerateRecipe): Problem[] {
   const problems: Problem[] = [];
   for (const [i, one] of models.entries()) {
     const isLocal = one.endpoint === null;

@@ -1,5 +1,4 @@
 import { z } from "zod";
-import { binarizeKeys } from "./feedback_binarize.js";
 import { dataKeys, dpoDataKeys, sftDataKeys } from "./keys_data.js";
 import { dpoLaterKeys, laterKeys, loraKeys } from "./keys_later.js";
 import { dpoMethodKeys, sftMethodKeys } from "./keys_method.js";
@@ -26,8 +25,6 @@ const dpoSchema = z.strictObject({
   learning_rate: learningRate(1e-6),
 });
 
-const feedbackSchema = z.strictObject(binarizeKeys);
-
 export type DeepReadonly<T> = T extends object ? { readonly [Key in keyof T]: DeepReadonly<T[Key]> } : T;
 
 /** A recipe of `westwind sft`: every key has a value, null where there is none. Keys and values are TRL's. */
@@ -36,9 +33,6 @@ export type SftRecipe = DeepReadonly<z.output<typeof sftSchema>>;
 /** A recipe of `westwind dpo`. */
 export type DpoRecipe = DeepReadonly<z.output<typeof dpoSchema>>;
 
-/** The `feedback` section of a recipe of `westwind align`. */
-export type FeedbackRecipe = DeepReadonly<z.output<typeof feedbackSchema>>;
-
 /** What both have: all but the method's own keys. */
 export type TrainingRecipe = Pick<SftRecipe, keyof SftRecipe & keyof DpoRecipe & keyof typeof sharedKeys> & {
   readonly learning_rate: number;
@@ -46,7 +40,7 @@ export type TrainingRecipe = Pick<SftRecipe, keyof SftRecipe & keyof DpoRecipe &
   readonly truncation_mode: "keep_start" | "keep_end";
 };
 
-export const SCHEMAS = { sft: sftSchema, dpo: dpoSchema, feedback: feedbackSchema } as const;
+export const SCHEMAS = { sft: sftSchema, dpo: dpoSchema } as const;
 
 /** Other spellings of keys, older or newer. */
 export const ALIASES: Readonly<Record<string, string>> = {

@@ -1,37 +1,51 @@
 import type { AlignRecipe } from "../recipe/align.js";
+import type { FeedbackBinarizeRecipe } from "../recipe/feedback_binarize.js";
 import type { ParsedRecipe } from "../recipe/parse.js";
-import type { FeedbackRecipe } from "../recipe/schema.js";
 import type { RunEvent, RunSummary } from "./events.js";
 import { binarizeFile } from "./feedback.js";
+import type { FeedbackProgress } from "./feedback_progress.js";
+import { generateFeedback } from "./generate_feedback.js";
 import type { RunOptions } from "./run.js";
+import { scoreFeedback } from "./score_feedback.js";
 import { runDpo, runSft } from "./start.js";
 
-/** Follows a training run to its summary; the caller decides what is shown. */
-export type Follow = (parsed: ParsedRecipe<unknown>, run: AsyncIterable<RunEvent>) => Promise<RunSummary>;
+/** Follows the stages while they run; the caller decides what is shown. */
+export interface Follow {
+  /** A training run, to its summary. */
+  training(parsed: ParsedRecipe<unknown>, run: AsyncIterable<RunEvent>): Promise<RunSummary>;
+  /** Work that tells how many answers or verdicts there are. */
+  feedback<Summary>(work: (report: (progress: FeedbackProgress) => void) => Promise<Summary>): Promise<Summary>;
+}
 
 /** A stage of `westwind align`. `run` carries it out and returns the numbers it ended with. */
 export interface Stage {
-  readonly name: "sft" | "feedback" | "dpo";
+  readonly name: "sft" | "generate" | "score" | "binarize" | "dpo";
   run(follow: Follow): Promise<unknown>;
 }
 
 /**
  * The stages of a recipe, to be run in order. A training stage goes on from its last checkpoint and is passed over when
- * it is finished; pairs are made anew, which takes seconds and gives the same pairs.
+ * it is finished; nothing is asked again that a model or a judge has answered; pairs are made anew, which takes seconds and
+ * gives the same pairs.
  */
 export function alignStages(recipe: AlignRecipe, options: Omit<RunOptions, "continue"> = {}): Stage[] {
-  const { sft, feedback, dpo } = recipe;
+  const { sft, feedback: { generate, score, binarize } = {}, dpo } = recipe;
+  const { signal } = options;
   const goOn = { ...options, continue: true };
-  const stages: Stage[] = [];
-  if (sft) stages.push({ name: "sft", run: (follow) => follow(sft, runSft(sft, goOn)) });
-  if (feedback) {
-    stages.push({ name: "feedback", run: () => binarizeFile(feedback.input, feedback.output, pairOptions(feedback)) });
-  }
-  if (dpo) stages.push({ name: "dpo", run: (follow) => follow(dpo, runDpo(dpo, goOn)) });
-  return stages;
+  const stages: (Stage | undefined)[] = [
+    sft && { name: "sft", run: (follow) => follow.training(sft, runSft(sft, goOn)) },
+    generate && {
+      name: "generate",
+      run: (follow) => follow.feedback((report) => generateFeedback(generate, { report, signal })),
+    },
+    score && { name: "score", run: (follow) => follow.feedback((report) => scoreFeedback(score, { report, signal })) },
+    binarize && { name: "binarize", run: () => binarizeFile(binarize.input, binarize.output, pairOptions(binarize)) },
+    dpo && { name: "dpo", run: (follow) => follow.training(dpo, runDpo(dpo, goOn)) },
+  ];
+  return stages.filter((stage) => stage !== undefined);
 }
 
-const pairOptions = ({ rule, seed, drop_sources, keep_truthfulqa, min_margin, min_chosen }: FeedbackRecipe) => ({
+const pairOptions = ({ rule, seed, drop_sources, keep_truthfulqa, min_margin, min_chosen }: FeedbackBinarizeRecipe) => ({
   ...{ rule, seed, keepTruthfulQa: keep_truthfulqa, minMargin: min_margin },
   ...{ dropSources: drop_sources ?? undefined, minChosen: min_chosen ?? undefined },
 });

@@ -13,7 +13,8 @@ dataset_test_split: held_out
 sft:
   learning_rate: 1.0e-3
 feedback:
-  input: scored.jsonl
+  binarize:
+    input: scored.jsonl
 dpo:
   beta: 0.2
   max_length: 512
@@ -37,8 +38,10 @@ test("each stage goes on from the one before", () => {
   expect(sft?.recipe).toMatchObject({ model_name_or_path: "base", dataset_name: "chats", output_dir: "out/sft" });
   expect(sft?.recipe.dataset_test_split).toBe("held_out");
   expect(feedback).toEqual({
-    ...{ rule: "mean", seed: 0, drop_sources: null, keep_truthfulqa: false, min_margin: 0, min_chosen: null },
-    ...{ input: "scored.jsonl", output: "out/feedback/pairs.jsonl" },
+    binarize: {
+      ...{ rule: "mean", seed: 0, drop_sources: null, keep_truthfulqa: false, min_margin: 0, min_chosen: null },
+      ...{ input: "scored.jsonl", output: "out/feedback/pairs.jsonl" },
+    },
   });
   expect(dpo?.recipe).toMatchObject({
     model_name_or_path: "out/sft",
@@ -46,6 +49,26 @@ test("each stage goes on from the one before", () => {
     dataset_test_split: "test",
     output_dir: "out/dpo",
   });
+});
+
+test("of feedback, each stage reads what the one before writes", () => {
+  const whole = FILE.replace(
+    "    input: scored.jsonl",
+    "    seed: 3\n  generate:\n    prompts: asked\n    completions_per_prompt: 1\n    models: [{model: out/sft}]\n" +
+      "  score:\n    judge: {rules: rules.mjs}",
+  );
+  const { generate, score, binarize } = parse(whole).feedback!;
+  expect(generate).toMatchObject({ prompts: "asked", output: "out/feedback/completions.jsonl" });
+  expect(score).toMatchObject({ input: "out/feedback/completions.jsonl", output: "out/feedback/scored.jsonl" });
+  expect(binarize).toMatchObject({ input: "out/feedback/scored.jsonl", output: "out/feedback/pairs.jsonl", seed: 3 });
+  expect(parse(whole, "--feedback.generate.output=x.jsonl").feedback?.score?.input).toBe("x.jsonl");
+  expect(parse(whole, "--feedback.generate.models.0.model=there").feedback?.generate?.models[0]?.model).toBe("there");
+});
+
+test("without pairs of feedback, dpo has the data set that it names", () => {
+  const { feedback, dpo } = parse(FILE.replace("  binarize:\n    input: scored.jsonl", "  score: {judge: {rules: r}, input: c}"));
+  expect(Object.keys(feedback!)).toEqual(["score"]);
+  expect(dpo?.recipe).toMatchObject({ dataset_name: "chats", dataset_test_split: "held_out" });
 });
 
 test("a section says otherwise", () => {
@@ -59,7 +82,7 @@ test("stages may be missing", () => {
   const alone = parse("model_name_or_path: base\noutput_dir: out\ndpo: {dataset_name: pairs.jsonl}");
   expect(Object.keys(alone)).toEqual(["dpo"]);
   expect(alone.dpo?.recipe).toMatchObject({ model_name_or_path: "base", dataset_name: "pairs.jsonl" });
-  expect(Object.keys(parse("feedback: {input: a, output: b, rule: best-worst}"))).toEqual(["feedback"]);
+  expect(Object.keys(parse("feedback: {binarize: {input: a, output: b, rule: best-worst}}"))).toEqual(["feedback"]);
   expect(problemsOf(() => parse("seed: 1"))).toEqual(["a.yaml: no stage, expected a section sft, feedback or dpo"]);
 });
 
@@ -78,12 +101,13 @@ test("overrides reach the shared keys and the sections", () => {
       "--sft.learning-rate=0.5",
       "--dpo.lr_scheduler_kwargs.num_cycles=1",
     ],
-    ...["--feedback.rule=best-worst", "--feedback.seed=3", "--feedback.drop-sources=[flan, sharegpt]"],
-    ...["--feedback.min_chosen=4", "--feedback.input=4"],
+    ...["--feedback.binarize.rule=best-worst", "--feedback.binarize.seed=3"],
+    ...["--feedback.binarize.drop-sources=[flan, sharegpt]", "--feedback.binarize.min_chosen=4"],
+    ...["--feedback.binarize.input=4"],
   );
   expect(sft?.recipe).toMatchObject({ seed: 8, learning_rate: 0.5, output_dir: "o2/sft" });
   expect(dpo?.recipe).toMatchObject({ seed: 9, model_name_or_path: "o2/sft", lr_scheduler_kwargs: { num_cycles: 1 } });
-  expect(feedback).toMatchObject({
+  expect(feedback?.binarize).toMatchObject({
     ...{ rule: "best-worst", seed: 3, drop_sources: ["flan", "sharegpt"], min_chosen: 4, input: "4" },
     output: "o2/feedback/pairs.jsonl",
   });
@@ -102,12 +126,12 @@ describe("problems", () => {
       .replace("input: scored.jsonl", "rule: best")
       .replace("beta: 0.2", "beta: -1");
     expect(problemsOf(() => parse(`${text}nonsense: 1`))).toEqual([
-      "nonsense: unknown key (a.yaml:16)",
+      "nonsense: unknown key (a.yaml:17)",
       "sft.beta: a key of dpo recipes, this is an sft recipe (a.yaml:10)",
       'seed: "x", expected an integer >= 0 (a.yaml:5)',
-      'feedback.rule: "best", expected one of mean, overall, best-worst (a.yaml:12)',
-      "feedback.input: missing, expected a file or folder of scored completions",
-      "dpo.beta: -1, expected a number > 0 (a.yaml:14)",
+      'feedback.binarize.rule: "best", expected one of mean, overall, best-worst (a.yaml:13)',
+      "feedback.binarize.input: missing, expected a file or folder of scored completions",
+      "dpo.beta: -1, expected a number > 0 (a.yaml:15)",
     ]);
   });
 
@@ -121,6 +145,14 @@ describe("problems", () => {
   test("a section is a mapping", () => {
     expect(problemsOf(() => parse("sft: 3\nmodel_name_or_path: m"))).toEqual(["sft: 3, expected a mapping (a.yaml:1)"]);
     expect(problemsOf(() => parse(FILE, "--sft=x"))).toEqual(["sft: expected --sft.key=value"]);
+    expect(problemsOf(() => parse(FILE, "--feedback.binarize=x"))).toEqual([
+      "feedback.binarize: expected --feedback.binarize.key=value",
+    ]);
+    expect(problemsOf(() => parse("feedback: {rule: mean, binarise: 1, score: 2}"))).toEqual([
+      "feedback.rule: unknown key (a.yaml:1)",
+      "feedback.binarise: unknown key, did you mean binarize? (a.yaml:1)",
+      "feedback.score: 2, expected a mapping (a.yaml:1)",
+    ]);
     expect(thrown(() => parse(FILE, "sft.seed=1")).code).toBe("ERR_USAGE");
   });
 });
