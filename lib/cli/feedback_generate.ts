@@ -98,7 +98,7 @@ function describe({ done, total, continued, seconds, failed, cost, models }: Fee
 }
 
 const spendOf = ({ cost }: MemberProgress): string => (cost > 0 ? ` ${showCost(cost)}` : "");
-const showCost = (cost: number): string => cost.toFixed(cost < 0.1 ? 4 : 2);
+const showCost = (cost: number): string => (cost === 0 ? "0" : cost.toFixed(cost < 0.1 ? 4 : 2));
 
 function table({ done, total, failed, seconds, models }: FeedbackProgress): string {
   const rows = models.map((one) => {
