@@ -16,6 +16,8 @@ export { type DatasetOptions, loadDataset } from "./data/mix.js";
 export { type PackedBatch, packPairs, packSequences } from "./data/pack.js";
 export { type PreferencePair, type SftRow, toPreferencePair, toSftRow } from "./data/row.js";
 export { readRows, type SourceRow } from "./data/source.js";
+export { ASPECTS, type Aspect } from "./feedback/aspects.js";
+export type { CriterionReport, JudgeReport, RatingSummary } from "./feedback/bias.js";
 export { type BinarizeOptions, type BinarizeReport, binarize, type PairRow } from "./feedback/binarize.js";
 export {
   Budget,
@@ -33,15 +35,20 @@ export {
   type CandidateOptions,
   DROP_REASONS,
 } from "./feedback/candidates.js";
+export { type ChatJudgeOptions, chatJudge } from "./feedback/chat_judge.js";
 export type { ChatAnswer, ChatModel, ChatOptions } from "./feedback/chat_model.js";
 export type { InBoth, JudgeComparison, ScoreAgreement } from "./feedback/compare_judges.js";
 export type { CompletionRow } from "./feedback/completion_rows.js";
 export { type EndpointOptions, endpointModel } from "./feedback/endpoint.js";
 export type { FailureCount } from "./feedback/failures.js";
 export { Journal } from "./feedback/journal.js";
+export type { Judge, Question, Verdict } from "./feedback/judge.js";
+export { type LikelihoodRule, likelihoodJudge } from "./feedback/likelihood_judge.js";
 export { localModel } from "./feedback/local_model.js";
 export type { MemberPlan } from "./feedback/plan.js";
 export { type RankingReport, type RankingRow, rankCompletions } from "./feedback/rank.js";
+export type { Rated, Rating } from "./feedback/rating.js";
+export { loadRuleJudge, type Rules, ruleJudge } from "./feedback/rule_judge.js";
 export { type Completion, complete } from "./generate/complete.js";
 export { type Answer, type AnswerOptions, Conversation } from "./generate/conversation.js";
 export { Engine, type EngineOptions } from "./generate/engine.js";
@@ -65,6 +72,7 @@ export { type QuickstartOptions, type QuickstartResult, quickstart } from "./qui
 export { type AlignRecipe, parseAlignRecipe } from "./recipe/align.js";
 export type { FeedbackRecipe } from "./recipe/align_feedback.js";
 export { type FeedbackGenerateRecipe, parseFeedbackGenerate } from "./recipe/feedback_generate.js";
+export { type FeedbackScoreRecipe, parseFeedbackScore } from "./recipe/feedback_score.js";
 export { type ParsedRecipe, parseRecipe } from "./recipe/parse.js";
 export type { DpoRecipe, SftRecipe } from "./recipe/schema.js";
 export { showDuration, showNumber } from "./report/number.js";
@@ -87,6 +95,8 @@ export { type GenerateTextOptions, generateText } from "./run/generate_text.js";
 export { type LoadEngineOptions, type LoadedEngine, loadEngine } from "./run/load_engine.js";
 export { type PromptOptions, type PromptRow, readPromptRows } from "./run/prompt_rows.js";
 export type { RunOptions } from "./run/run.js";
+export { type ScoreFeedbackOptions, type ScoreSummary, scoreFeedback } from "./run/score_feedback.js";
+export { planScore, type ScorePlan } from "./run/score_plan.js";
 export { runDpo, runSft } from "./run/start.js";
 export {
   checkServeOptions,

@@ -8,7 +8,9 @@ import type { TrainingFlags } from "./training.js";
 export function addAlign(westwind: Command): void {
   westwind
     .command("align")
-    .description("carry out the stages of one recipe: sft, feedback (generate, score, binarize), dpo; what is done is not repeated")
+    .description(
+      "carry out the stages of one recipe: sft, feedback (generate, score, binarize), dpo; what is done is not repeated",
+    )
     .argument("<recipe>", "a YAML file with sft, feedback and dpo sections")
     .argument("[overrides...]", "--key=value pairs that go before the file's; --dpo.beta=0.1 for a section")
     .option("--json", "print a summary of each stage as one JSON object on stdout")

@@ -1,11 +1,11 @@
 import type { Message } from "../text/chat_template.js";
+import type { Usage } from "./budget.js";
 import type { ChatAnswer, ChatModel, ChatOptions } from "./chat_model.js";
 import { addUsage, type Judge, NO_USAGE, type Question, type Verdict } from "./judge.js";
 import { complaint, judgePrompt, type ReplyForm } from "./judge_prompt.js";
 import { readJudgeReply } from "./judge_reply.js";
 import { isRefusal, type Rated, type Refusal } from "./rating.js";
 import { ratingSchema } from "./rating_json.js";
-import { estimateTokens } from "./token_estimate.js";
 
 export interface ChatJudgeOptions extends Pick<ChatOptions, "temperature" | "topP" | "seed"> {
   /** Most tokens of a reply. Default 2048. */
@@ -14,11 +14,13 @@ export interface ChatJudgeOptions extends Pick<ChatOptions, "temperature" | "top
   readonly attempts?: number | undefined;
   /** Ask for JSON, by a schema where the model can be held to one, rather than for lines of text. Default true. */
   readonly json?: boolean | undefined;
+  /** Is told of tokens that were spent on a question to which the model then gave no reply. */
+  readonly onWasted?: ((usage: Usage) => void) | undefined;
 }
 
 /** A judge that is asked in a chat and says why. A reply that cannot be read is asked for again, with what is wrong. */
 export function chatJudge(model: ChatModel, options: ChatJudgeOptions = {}): Judge {
-  const { attempts = 3, json = true, maxTokens = 2048, temperature = 0, topP, seed } = options;
+  const { attempts = 3, json = true, maxTokens = 2048, temperature = 0, topP, seed, onWasted } = options;
   const form: ReplyForm = json ? "json" : "text";
 
   async function rate(question: Question, signal?: AbortSignal): Promise<Verdict> {
@@ -27,7 +29,11 @@ export function chatJudge(model: ChatModel, options: ChatJudgeOptions = {}): Jud
     let messages = prompt;
     let usage = NO_USAGE;
     for (let attempt = 1; ; attempt++) {
-      const answer = await model.answer(messages, { temperature, topP, seed, maxTokens, schema, signal });
+      const asked = model.answer(messages, { temperature, topP, seed, maxTokens, schema, signal });
+      const answer = await asked.catch((error) => {
+        if (usage !== NO_USAGE) onWasted?.(usage);
+        throw error;
+      });
       usage = addUsage(usage, answer);
       const read = readAnswer(answer, question);
       if (!isRefusal(read)) return { ratings: read, usage };
@@ -36,15 +42,7 @@ export function chatJudge(model: ChatModel, options: ChatJudgeOptions = {}): Jud
     }
   }
 
-  return {
-    name: model.name,
-    origin: { judge: model.name, attempts, json, maxTokens, temperature, topP, seed },
-    estimate: (question) => ({
-      promptTokens: estimateTokens(judgePrompt(question, form)),
-      completionTokens: maxTokens,
-    }),
-    rate,
-  };
+  return { name: model.name, rate };
 }
 
 /** What the judge said, for it to see; some endpoints take no empty message. */

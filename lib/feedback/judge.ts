@@ -25,10 +25,6 @@ export type Verdict = { readonly usage: Usage } & (
 export interface Judge {
   /** As reports name it. */
   readonly name: string;
-  /** All that its verdicts depend on besides the question. */
-  readonly origin: Readonly<Record<string, unknown>>;
-  /** About the most tokens that a verdict takes, asked once. */
-  estimate(question: Question): Usage;
   /** Throws what the judge's model throws, and AbortedError with the signal. */
   rate(question: Question, signal?: AbortSignal): Promise<Verdict>;
 }

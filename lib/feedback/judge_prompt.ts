@@ -1,6 +1,7 @@
 import type { Message } from "../text/chat_template.js";
 import type { Scale } from "./aspects.js";
 import type { Question } from "./judge.js";
+import { estimateTokens } from "./token_estimate.js";
 
 /** How a judge is asked to put its ratings: lines of text or JSON, for all answers; or the number alone, for one. */
 export type ReplyForm = "text" | "json" | "number";
@@ -28,6 +29,16 @@ export function judgePrompt(question: Question, form: ReplyForm): readonly Messa
     { role: "system", content: SYSTEM },
     { role: "user", content },
   ];
+}
+
+/** A question for each answer. */
+export const oneByOne = (question: Question): Question[] =>
+  question.responses.map((response) => ({ ...question, responses: [response] }));
+
+/** About how many tokens a question takes, asked once. */
+export function promptTokensOf(question: Question, form: ReplyForm): number {
+  const asked = form === "number" ? oneByOne(question) : [question];
+  return asked.reduce((sum, one) => sum + estimateTokens(judgePrompt(one, form)), 0);
 }
 
 /** What a judge is told whose reply could not be read. */

@@ -1,9 +1,8 @@
 import type { Scale } from "./aspects.js";
 import type { ChatModel } from "./chat_model.js";
 import { type Judge, NO_USAGE, type Question, type Verdict } from "./judge.js";
-import { judgePrompt } from "./judge_prompt.js";
+import { judgePrompt, oneByOne } from "./judge_prompt.js";
 import type { Rated } from "./rating.js";
-import { estimateTokens } from "./token_estimate.js";
 
 /** `expected`: the mean of the numbers by their likelihoods. `likeliest`: the likeliest number, of equals the lowest. */
 export type LikelihoodRule = "expected" | "likeliest";
@@ -13,9 +12,6 @@ export type LikelihoodRule = "expected" | "likeliest";
  * add up to 1, are the rating. It says no reasons and never N/A; the rationale holds the likelihoods.
  */
 export function likelihoodJudge(model: Required<ChatModel>, rule: LikelihoodRule = "expected"): Judge {
-  const single = ({ responses, ...question }: Question): Question[] =>
-    responses.map((response) => ({ ...question, responses: [response] }));
-
   async function rateOne(question: Question, signal?: AbortSignal): Promise<Rated> {
     const { scale } = question.criterion;
     const logProbs = await model.logProbs(judgePrompt(question, "number"), spellings(scale), signal);
@@ -24,15 +20,8 @@ export function likelihoodJudge(model: Required<ChatModel>, rule: LikelihoodRule
 
   return {
     name: model.name,
-    origin: { judge: model.name, likelihood: rule },
-    estimate: (question) => ({
-      promptTokens: single(question)
-        .map((one) => estimateTokens(judgePrompt(one, "number")))
-        .reduce((sum, tokens) => sum + tokens, 0),
-      completionTokens: 0,
-    }),
     async rate(question, signal): Promise<Verdict> {
-      const ratings = await Promise.all(single(question).map((one) => rateOne(one, signal)));
+      const ratings = await Promise.all(oneByOne(question).map((one) => rateOne(one, signal)));
       return { ratings, usage: NO_USAGE };
     },
   };

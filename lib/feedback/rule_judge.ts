@@ -23,11 +23,9 @@ export type Rules = (
  * A judge of rules, for tests and small worlds. Throws DataError, with the row, for a rating that is missing or not on the
  * scale; what the rules throw passes through.
  */
-export function ruleJudge(name: string, rules: Rules, origin: Readonly<Record<string, unknown>> = {}): Judge {
+export function ruleJudge(name: string, rules: Rules): Judge {
   return {
     name,
-    origin: { judge: name, ...origin },
-    estimate: () => NO_USAGE,
     async rate(question) {
       const { messages, responses, criterion, place } = question;
       const ratings: Rated[] = [];
@@ -44,17 +42,19 @@ export function ruleJudge(name: string, rules: Rules, origin: Readonly<Record<st
 
 /** The judge of a rule file: an ES module whose default export are the rules. Throws FileError and ConfigError. */
 export async function loadRuleJudge(path: string): Promise<Judge> {
-  const source = await readFile(path).catch((cause) => {
-    throw new FileError(path, cause.code === "ENOENT" ? "no such file, expected rules" : cause.message, { cause });
-  });
   const module = await import(pathToFileURL(resolve(path)).href).catch((cause) => {
     throw new FileError(path, `cannot be loaded: ${(cause as Error).message}`, { cause });
   });
-  if (typeof module.default !== "function") {
-    throw new ConfigError("rules", `${path} exports ${typeof module.default} by default, expected a function`);
-  }
-  const hash = createHash("sha256").update(source).digest("hex").slice(0, 16);
-  return ruleJudge(basename(path), module.default as Rules, { rules: hash });
+  if (typeof module.default === "function") return ruleJudge(basename(path), module.default as Rules);
+  throw new ConfigError("rules", `${path} exports ${typeof module.default} by default, expected a function`);
+}
+
+/** What stands for the content of a rule file: its SHA-256. Throws FileError. */
+export async function hashRules(path: string): Promise<string> {
+  const source = await readFile(path).catch((cause) => {
+    throw new FileError(path, cause.code === "ENOENT" ? "no such file, expected rules" : cause.message, { cause });
+  });
+  return createHash("sha256").update(source).digest("hex");
 }
 
 function toRated(given: unknown, { name, scale }: Criterion): Rated | Refusal {

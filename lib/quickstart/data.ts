@@ -28,7 +28,11 @@ export interface QuickstartData {
  * Writes what the quickstart trains on: `texts/` for the base model, `dialogues/` for dSFT, prompts for the models to
  * answer; and pairs to measure them by. The same seed and sizes give the same bytes. Throws FileError.
  */
-export async function writeQuickstartData(folder: string, sizes: QuickstartSizes, seed: number): Promise<QuickstartData> {
+export async function writeQuickstartData(
+  folder: string,
+  sizes: QuickstartSizes,
+  seed: number,
+): Promise<QuickstartData> {
   const { texts, dialogues, prompts, heldOut } = sizes;
   const allTexts = writeTexts(texts + heldOut, seed);
   const data = {
@@ -38,11 +42,7 @@ export async function writeQuickstartData(folder: string, sizes: QuickstartSizes
     heldOutPairs: join(folder, "held_out_pairs.jsonl"),
   };
   await writeSplits(data.texts, allTexts.slice(0, texts), allTexts.slice(texts));
-  await writeSplits(
-    data.dialogues,
-    writeDialogues(dialogues, seed, "train"),
-    writeDialogues(heldOut, seed, "test"),
-  );
+  await writeSplits(data.dialogues, writeDialogues(dialogues, seed, "train"), writeDialogues(heldOut, seed, "test"));
   const asked = drawPrompts(prompts, seed, "train").map((prompt) => ({ prompt }));
   await writeRows(data.prompts, asked);
   const rated = await collectFeedback(drawPrompts(heldOut, seed, "test"), seed);

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { feedbackBinarizeSchema } from "./feedback_binarize.js";
 import { IGNORED } from "./keys_ignored.js";
 import { showValue } from "./problems.js";
 import { ALIASES, type RecipeKind, SCHEMAS, SECTIONS } from "./schema.js";
@@ -66,7 +67,7 @@ export function renderRecipeDocs(): string {
     ...inside,
     "## Recipes of `westwind align`",
     ALIGN,
-    keyTable(SCHEMAS.feedback),
+    keyTable(feedbackBinarizeSchema),
     "## Keys that change nothing",
     "They may have any value. A run lists those it was given, each with its reason.",
     ignoredList(),
@@ -140,16 +141,18 @@ A recipe is a YAML file in the language of TRL and the alignment-handbook: their
 - Unknown keys, wrong types and keys given twice are errors, all told at once, each with its line.
 - Keys of features that are not here parse, so that any handbook recipe can be read; a run that needs one is refused.`;
 
-const ALIGN = `One file for the three stages, in the sections \`sft\`, \`feedback\` and \`dpo\`; each may be missing. The keys of \`sft\` and
+const ALIGN = `One file for all stages, in the sections \`sft\`, \`feedback\` and \`dpo\`; each may be missing. The keys of \`sft\` and
 \`dpo\` are those above; keys outside of the sections hold for both, and a section's own go before them. On the command
 line: \`--sft.learning_rate=1e-5\`, \`--seed=1\`. What is left open follows from the stages:
 
-- with a top-level \`output_dir\`, \`sft\` and \`dpo\` write to the folders \`sft\` and \`dpo\` in it, and \`feedback\` to
-  \`feedback/pairs.jsonl\`;
+- with a top-level \`output_dir\`, \`sft\` and \`dpo\` write to the folders \`sft\` and \`dpo\` in it, and those of \`feedback\` to
+  \`feedback/completions.jsonl\`, \`scored.jsonl\` and \`pairs.jsonl\`, of which each is what the next one reads;
 - with a section \`sft\`, the model of \`dpo\` is the one \`sft\` saves; a top-level \`model_name_or_path\` is the base model;
-- with a section \`feedback\`, the data set of \`dpo\` is what it writes; a top-level data set is that of \`sft\`.
+- with a section \`feedback.binarize\`, the data set of \`dpo\` is what it writes; a top-level data set is that of \`sft\`.
 
-The keys of \`feedback\`:`;
+\`feedback\` has the sections \`generate\`, \`score\` and \`binarize\`, and each may be missing. The keys of the first two are those of
+\`westwind feedback generate\` and \`westwind feedback score\`: [feedback.md](feedback.md). Models may be named that \`sft\` saves,
+as \`OUT/sft\`, or on its way, as \`OUT/sft/checkpoint-100\`. The keys of \`binarize\`:`;
 
 const INTRODUCTIONS: Readonly<Record<string, readonly string[]>> = {
   "Not in this version": [

@@ -149,24 +149,31 @@ export const nameOf = ({ name, model }: Pick<ChatModelRecipe, "name" | "model">)
 const ENDPOINT_ONLY = ["api_key_env", "requests_per_minute", "tokens_per_minute", "price", "extra_body"] as const;
 const LOCAL_ONLY = ["dtype", "threads", "chat_template"] as const;
 
+/** What contradicts itself in how a model is reached. `key` is its path in the recipe; `cost` the budget's. */
+export function findModelProblems(
+  key: string,
+  model: Pick<ChatModelRecipe, "endpoint" | (typeof ENDPOINT_ONLY)[number] | (typeof LOCAL_ONLY)[number]>,
+  cost: number | null,
+): Problem[] {
+  const isLocal = model.endpoint === null;
+  const message = isLocal ? "set without endpoint, expected both or none" : "set beside endpoint, expected one of them";
+  const wrong = (isLocal ? ENDPOINT_ONLY : LOCAL_ONLY).filter((name) => model[name] !== null);
+  const problems = wrong.map((name): Problem => ({ key: `${key}.${name}`, message }));
+  if (!isLocal && cost !== null && model.price === null) {
+    problems.push({ key: `${key}.price`, message: "missing, expected one beside budget.cost" });
+  }
+  return problems;
+}
+
 /** What is wrong with values that are each right alone. */
 export function checkGenerate({ models, budget, completions_per_prompt }: FeedbackGenerateRecipe): Problem[] {
   const problems: Problem[] = [];
   for (const [i, one] of models.entries()) {
-    const isLocal = one.endpoint === null;
-    for (const key of isLocal ? ENDPOINT_ONLY : LOCAL_ONLY) {
-      const message = isLocal
-        ? "set without endpoint, expected both or none"
-        : "set beside endpoint, expected one of them";
-      if (one[key] !== null) problems.push({ key: `models.${i}.${key}`, message });
-    }
+    problems.push(...findModelProblems(`models.${i}`, one, budget.cost));
     const twin = models.findIndex((other) => nameOf(other) === nameOf(one));
     if (twin < i) {
       const message = `${JSON.stringify(nameOf(one))}, as models.${twin} is called; expected a name of its own`;
       problems.push({ key: `models.${i}.name`, message });
-    }
-    if (!isLocal && budget.cost !== null && one.price === null) {
-      problems.push({ key: `models.${i}.price`, message: "missing, expected one beside budget.cost" });
     }
   }
   if (completions_per_prompt > models.length) {

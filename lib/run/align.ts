@@ -45,7 +45,14 @@ export function alignStages(recipe: AlignRecipe, options: Omit<RunOptions, "cont
   return stages.filter((stage) => stage !== undefined);
 }
 
-const pairOptions = ({ rule, seed, drop_sources, keep_truthfulqa, min_margin, min_chosen }: FeedbackBinarizeRecipe) => ({
+const pairOptions = ({
+  rule,
+  seed,
+  drop_sources,
+  keep_truthfulqa,
+  min_margin,
+  min_chosen,
+}: FeedbackBinarizeRecipe) => ({
   ...{ rule, seed, keepTruthfulQa: keep_truthfulqa, minMargin: min_margin },
   ...{ dropSources: drop_sources ?? undefined, minChosen: min_chosen ?? undefined },
 });

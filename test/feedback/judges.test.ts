@@ -7,7 +7,7 @@ import type { ChatAnswer, ChatModel, ChatOptions } from "../../lib/feedback/chat
 import type { Question } from "../../lib/feedback/judge.js";
 import { judgePrompt } from "../../lib/feedback/judge_prompt.js";
 import { likelihoodJudge } from "../../lib/feedback/likelihood_judge.js";
-import { loadRuleJudge, ruleJudge } from "../../lib/feedback/rule_judge.js";
+import { hashRules, loadRuleJudge, ruleJudge } from "../../lib/feedback/rule_judge.js";
 import type { Message } from "../../lib/text/chat_template.js";
 import { temporaryFolder } from "../run/collect.js";
 
@@ -164,7 +164,7 @@ test("a rule file rates, with or without reasons, and may take its time", async 
   });
   expect(await judge.rate(question(["a"], "honesty"))).toMatchObject({ ratings: [{ rating: "N/A", rationale: "" }] });
   expect(await judge.rate(question(["a"], "overall"))).toMatchObject({ ratings: [{ rating: 7.5 }] });
-  expect((await loadRuleJudge(ruleFile("same.mjs", "export default () => 1;"))).origin).not.toEqual(judge.origin);
+  expect(await hashRules(ruleFile("other.mjs", "export default () => 1;"))).not.toBe(await hashRules(path));
 });
 
 test.each([
@@ -179,7 +179,7 @@ test.each([
 });
 
 test("files that are no rules", async () => {
-  await expect(loadRuleJudge(join(folder, "none.mjs"))).rejects.toThrow("none.mjs: no such file, expected rules");
+  await expect(hashRules(join(folder, "none.mjs"))).rejects.toThrow("none.mjs: no such file, expected rules");
   await expect(loadRuleJudge(ruleFile("bad.mjs", "export default ("))).rejects.toThrow("bad.mjs: cannot be loaded");
   await expect(loadRuleJudge(ruleFile("no.mjs", "export const a = 1;"))).rejects.toThrow("expected a function");
 });

@@ -66,7 +66,9 @@ test("of feedback, each stage reads what the one before writes", () => {
 });
 
 test("without pairs of feedback, dpo has the data set that it names", () => {
-  const { feedback, dpo } = parse(FILE.replace("  binarize:\n    input: scored.jsonl", "  score: {judge: {rules: r}, input: c}"));
+  const { feedback, dpo } = parse(
+    FILE.replace("  binarize:\n    input: scored.jsonl", "  score: {judge: {rules: r}, input: c}"),
+  );
   expect(Object.keys(feedback!)).toEqual(["score"]);
   expect(dpo?.recipe).toMatchObject({ dataset_name: "chats", dataset_test_split: "held_out" });
 });

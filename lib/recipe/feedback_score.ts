@@ -1,0 +1,81 @@
+import { z } from "zod";
+import { budgetKeys, chatModelKeys, findModelProblems } from "./feedback_generate.js";
+import type { RecipeSource } from "./parse.js";
+import { parseKeys } from "./parse_keys.js";
+import type { Problem } from "./problems.js";
+import type { DeepReadonly } from "./schema.js";
+import { described, flag, integer, oneOf, oneOrMoreOf, real, text } from "./values.js";
+
+const ASPECTS = ["instruction_following", "truthfulness", "honesty", "helpfulness"] as const;
+
+const { stop: _, ...sharedKeys } = chatModelKeys;
+
+const judgeKeys = {
+  ...sharedKeys,
+  model: text("the folder of a model, or its name at the endpoint")
+    .nullable()
+    .default(null)
+    .describe(
+      "With endpoint, what it calls the model. Else the folder of a model of this machine, a likelihood judge.",
+    ),
+  rules: text("a file of rules")
+    .nullable()
+    .default(null)
+    .describe("Instead of a model: an ES module whose default export is (prompt, response) => {aspect: rating}."),
+  temperature: real({ atLeast: 0 }).default(0).describe("Endpoint: divides the logits; 0 takes the likeliest token."),
+  max_tokens: integer(1).default(2048).describe("Endpoint: most tokens of a reply, thoughts included."),
+  attempts: integer(1).default(3).describe("Endpoint: most times a question is asked until its reply can be read."),
+  json: flag()
+    .default(true)
+    .describe("Endpoint: ask for JSON, by a schema where the endpoint takes one, rather than for lines of text."),
+  likelihood: oneOf(["expected", "likeliest"])
+    .default("expected")
+    .describe("Of this machine: the mean of 1 to 5 by their likelihoods, or the likeliest of them."),
+};
+
+export const feedbackScoreSchema = z.strictObject({
+  input: text("a file or folder of completions").describe(
+    "Completions, as westwind feedback generate writes them: a file, or a folder of them.",
+  ),
+  split: text().default("train").describe("Which files of a folder."),
+  limit: integer(1).nullable().default(null).describe("Only the first so many rows; null: all."),
+  judge: described(z.strictObject(judgeKeys), "a mapping with model or rules").describe("Who rates."),
+  aspects: oneOrMoreOf(ASPECTS)
+    .default([...ASPECTS])
+    .describe("What is rated, from 1 to 5 or N/A; one call each, with all answers to a prompt."),
+  overall: flag().default(false).describe("One more call, for an overall score from 1 to 10."),
+  seed: integer(0).default(0).describe("Draws the order in which each call shows the answers."),
+  budget: budgetKeys.default({ tokens: null, cost: null }).describe("When it is used up nothing more is asked."),
+  failures_in_a_row: integer(1).default(20).describe("So many end the run."),
+  grace: real({ atLeast: 0 })
+    .default(15)
+    .describe("Seconds in which replies may still come after Ctrl-C: they are paid for."),
+  output: described(z.string().regex(/\.jsonl$/), "a .jsonl file to write").describe(
+    "The .jsonl file of scored completions to write. Verdicts lie beside it, with .journal behind its name, and a report on the judge.",
+  ),
+});
+
+/** A recipe of `westwind feedback score`: every key has a value, null where there is none. */
+export type FeedbackScoreRecipe = DeepReadonly<z.output<typeof feedbackScoreSchema>>;
+export type JudgeRecipe = FeedbackScoreRecipe["judge"];
+
+/** Throws as `parseRecipe` does. */
+export const parseFeedbackScore = (source: RecipeSource): FeedbackScoreRecipe =>
+  parseKeys(feedbackScoreSchema, source, checkScore);
+
+/** What is wrong with values that are each right alone. */
+export function checkScore({ judge, aspects, budget }: FeedbackScoreRecipe): Problem[] {
+  const problems: Problem[] = [];
+  if ((judge.model === null) === (judge.rules === null)) {
+    const found = judge.model === null ? "neither model nor rules" : "both model and rules";
+    problems.push({ key: "judge", message: `${found}, expected one of them` });
+  } else if (judge.model !== null) {
+    problems.push(...findModelProblems("judge", judge, budget.cost));
+  } else if (judge.endpoint !== null) {
+    problems.push({ key: "judge.endpoint", message: "set beside rules, expected one of them" });
+  }
+  if (new Set(aspects).size < aspects.length) {
+    problems.push({ key: "aspects", message: `${aspects.join(", ")}, expected none twice` });
+  }
+  return problems;
+}

@@ -1,0 +1,19 @@
+import { readRows, type SourceRow } from "../data/source.js";
+import { type WantedCall, wantedCalls } from "../feedback/judge_calls.js";
+import type { JudgeCall } from "../feedback/score.js";
+import type { FeedbackScoreRecipe } from "../recipe/feedback_score.js";
+
+/** Where verdicts lie. */
+export const journalOf = ({ output }: FeedbackScoreRecipe): string => `${output}.journal`;
+
+/** Rows of completions. */
+export const rowsOf = ({ input, split, limit }: FeedbackScoreRecipe): AsyncGenerator<SourceRow> =>
+  readRows(input, { split, limit: limit ?? undefined });
+
+/** What is asked about each row. */
+export const criteriaOf = ({ aspects, overall }: FeedbackScoreRecipe): JudgeCall["criterion"][] =>
+  overall ? [...aspects, "overall"] : [...aspects];
+
+/** What a recipe asks for, call by call. */
+export const callsWanted = (recipe: FeedbackScoreRecipe): AsyncGenerator<WantedCall> =>
+  wantedCalls(rowsOf(recipe), criteriaOf(recipe));
