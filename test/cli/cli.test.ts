@@ -293,14 +293,14 @@ describe("align", () => {
     writeFileSync(
       recipe,
       `model_name_or_path: ${model}\noutput_dir: ${output}\nmax_steps: 3\nreport: false\nlearning_rate: 1.0e-3\nsave_steps: 2\n` +
-        `sft:\n  dataset_name: ${chats}\nfeedback:\n  input: ${scored}\ndpo:\n  beta: 0.2\n`,
+        `sft:\n  dataset_name: ${chats}\nfeedback:\n  binarize: {input: ${scored}}\ndpo:\n  beta: 0.2\n`,
     );
     const first = await run("align", recipe, "--json");
     expect(first).toMatchObject({ code: 0, signal: null });
-    expect(first.stderr.match(/^== \w+$/gm)).toEqual(["== sft", "== feedback", "== dpo"]);
+    expect(first.stderr.match(/^== \w+$/gm)).toEqual(["== sft", "== binarize", "== dpo"]);
     const results = JSON.parse(first.stdout);
-    expect(Object.keys(results)).toEqual(["sft", "feedback", "dpo"]);
-    expect(results).toMatchObject({ sft: { steps: 3 }, feedback: { pairs: 11 }, dpo: { steps: 3, rows: 11 } });
+    expect(Object.keys(results)).toEqual(["sft", "binarize", "dpo"]);
+    expect(results).toMatchObject({ sft: { steps: 3 }, binarize: { pairs: 11 }, dpo: { steps: 3, rows: 11 } });
 
     const before = times();
     const second = await run("align", recipe, "--json");
