@@ -148,6 +148,7 @@ describe("models of this machine", () => {
     await generate(output, { models: [...local("mn"), ...remote("a")] }, { load });
     expect(loaded).toEqual(["folder/m", "end folder/m", "folder/n", "end folder/n"]);
     expect([...engines.values()].map(({ mostRunning }) => mostRunning)).toEqual([20, 20]);
+    expect(engines.get("folder/m")!.requests[0]).toMatchObject({ temperature: 1, topP: 1, maxNewTokens: 1024 });
     const [row] = linesOf(output);
     const { response, custom_system_prompt } = row!.completions.find(({ model }) => model === "m")!;
     expect([response, custom_system_prompt!.length > 20]).toEqual(["echo number 0", true]);

@@ -1,8 +1,11 @@
 import { existsSync } from "node:fs";
+import { setTimeout } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 
+import type { LoadTextModel } from "../../lib/generate/text_model.js";
 import type { FeedbackProgress } from "../../lib/run/feedback_progress.js";
 import type { Behaviour } from "../feedback/fake_endpoint.js";
+import { FakeEngine, fakeModel } from "../generate/fake_engine.js";
 import { refusal } from "./collect.js";
 import { Ensemble, linesOf } from "./feedback_ensemble.js";
 
@@ -164,8 +167,11 @@ describe("a budget", () => {
   const models = (): object[] => remote("abc", { price, max_tokens: 5 });
 
   test("is not exceeded; the run ends, and goes on with a larger one", async () => {
+    ensemble.endpoint.behave = () => ({ kind: "answer", text: "x", delay: 5 });
     const output = newOutput();
-    const message = await refusal(generate(output, { models: models(), budget: { cost: 0.5 }, principles: {} }));
+    const message = await refusal(
+      generate(output, { models: models(), budget: { cost: 0.5 }, principles: {}, grace: 0 }),
+    );
     expect(message).toMatch(
       /^BudgetError: budget: a cost of 0\.5, of which 0\.4\d+ is spent; the next answer may take 0\.0\d+$/,
     );
@@ -173,15 +179,26 @@ describe("a budget", () => {
     const before = ensemble.endpoint.requests.length;
     expect(before).toBeGreaterThan(20);
     expect(before * 0.02).toBeLessThanOrEqual(0.5);
-    expect(await refusal(generate(output, { models: models(), budget: { cost: 0.5 }, principles: {} }))).toContain(
-      "BudgetError",
-    );
+    expect(
+      await refusal(generate(output, { models: models(), budget: { cost: 0.5 }, principles: {}, grace: 0 })),
+    ).toContain("BudgetError");
     expect(ensemble.endpoint.requests.length).toBe(before);
 
     const summary = await generate(output, { models: models(), budget: { cost: 2 }, principles: {} });
     expect(summary).toMatchObject({ done: 60, continued: before });
     expect(summary.cost).toBeCloseTo(60 * 0.02);
     expect([ensemble.endpoint.requests.length, new Set(asked()).size]).toEqual([60, 60]);
+  });
+
+  test("that is used up ends models of this machine too", async () => {
+    const engine = new FakeEngine();
+    const load: LoadTextModel = async () => {
+      await setTimeout(20);
+      return fakeModel(engine);
+    };
+    const keys = { models: [{ model: "m" }, ...remote("a")], budget: { tokens: 1 }, completions_per_prompt: 2 };
+    expect(await refusal(generate(newOutput(), keys, { load }))).toContain("BudgetError");
+    expect([engine.requests.length, ensemble.endpoint.requests.length]).toEqual([0, 0]);
   });
 
   test("counts tokens of what was lost, also when it is gone on with", async () => {
