@@ -26,8 +26,8 @@ describe("what fails", () => {
     const summary = await generate(output, keys);
     expect(summary).toMatchObject({ done: 40, failed: 3 });
     const failures = [
-      { model: "a", reason: "x", count: 1 },
-      { model: "b", reason: "x", count: 1 },
+      { model: "a", reason: "held back by the endpoint's filter", count: 1 },
+      { model: "b", reason: "held back by the endpoint's filter", count: 1 },
       { model: "a", reason: "a: HTTP 400: not this", count: 1 },
     ];
     expect(summary.failures).toEqual(expect.arrayContaining(failures));
@@ -167,11 +167,8 @@ describe("a budget", () => {
   const models = (): object[] => remote("abc", { price, max_tokens: 5 });
 
   test("is not exceeded; the run ends, and goes on with a larger one", async () => {
-    ensemble.endpoint.behave = () => ({ kind: "answer", text: "x", delay: 5 });
     const output = newOutput();
-    const message = await refusal(
-      generate(output, { models: models(), budget: { cost: 0.5 }, principles: {}, grace: 0 }),
-    );
+    const message = await refusal(generate(output, { models: models(), budget: { cost: 0.5 }, principles: {} }));
     expect(message).toMatch(
       /^BudgetError: budget: a cost of 0\.5, of which 0\.4\d+ is spent; the next answer may take 0\.0\d+$/,
     );
@@ -179,15 +176,26 @@ describe("a budget", () => {
     const before = ensemble.endpoint.requests.length;
     expect(before).toBeGreaterThan(20);
     expect(before * 0.02).toBeLessThanOrEqual(0.5);
-    expect(
-      await refusal(generate(output, { models: models(), budget: { cost: 0.5 }, principles: {}, grace: 0 })),
-    ).toContain("BudgetError");
+    expect(await refusal(generate(output, { models: models(), budget: { cost: 0.5 }, principles: {} }))).toContain(
+      "BudgetError",
+    );
     expect(ensemble.endpoint.requests.length).toBe(before);
 
     const summary = await generate(output, { models: models(), budget: { cost: 2 }, principles: {} });
     expect(summary).toMatchObject({ done: 60, continued: before });
     expect(summary.cost).toBeCloseTo(60 * 0.02);
     expect([ensemble.endpoint.requests.length, new Set(asked()).size]).toEqual([60, 60]);
+  });
+
+  test("that one answer may exceed ends the run when those on their way have come", async () => {
+    ensemble.endpoint.behave = () => ({ kind: "answer", text: "x", delay: 60 });
+    const output = newOutput();
+    const dear = remote("b", { price, max_tokens: 5000 });
+    const keys = { models: [...remote("a", { price, max_tokens: 5 }), ...dear], completions_per_prompt: 2, grace: 0 };
+    expect(await refusal(generate(output, { ...keys, budget: { cost: 1 } }))).toContain("BudgetError");
+    expect(asked().filter((one) => one.startsWith("b"))).toEqual([]);
+    expect(asked().length).toBeGreaterThan(0);
+    expect(linesOf<object>(`${output}.journal`).length).toBe(1 + asked().length);
   });
 
   test("that is used up ends models of this machine too", async () => {
