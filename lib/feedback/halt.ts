@@ -30,10 +30,10 @@ export class Halt {
     this.controller.abort();
   }
 
-  /** Throws what it was. */
-  end(): void {
+  /** Throws what it was; a signal that came too late to stop anything is nothing. */
+  end(isAllDone: boolean): void {
     this.outer?.removeEventListener("abort", this.abort);
     if (this.error !== undefined) throw this.error;
-    if (this.isOver) throw new AbortedError(0, "stopped before all was asked");
+    if (this.isOver && !isAllDone) throw new AbortedError(0, "stopped before all was asked");
   }
 }

@@ -60,10 +60,13 @@ export async function askAllCalls(
   const halt = new Halt(signal);
   const queue = wanted[Symbol.asyncIterator]();
   let failures = 0; // in a row
+  let open = 0;
+  let isRead = false; // the queue, to its end
 
   async function make({ call, row }: WantedCall): Promise<void> {
     const record = await askJudge(judge, row, call, seed, halt.signal);
     await kept.keep(record);
+    open--;
     onKept?.(record);
     failures = hasFailed(record) ? failures + 1 : 0;
     if (failures < failuresInARow || !hasFailed(record)) return;
@@ -73,11 +76,15 @@ export async function askAllCalls(
   const worker = async (): Promise<void> => {
     while (!halt.isOver) {
       const next = await queue.next();
-      if (next.done === true) return;
+      if (next.done === true) {
+        isRead = true;
+        return;
+      }
+      open++;
       await make(next.value).catch((error) => (error instanceof BudgetError ? halt.drain(error) : halt.stop(error)));
     }
   };
   await Promise.all(Array.from({ length: concurrency }, () => worker().catch((error) => halt.stop(error))));
   await queue.return?.();
-  halt.end();
+  halt.end(isRead && open === 0);
 }
