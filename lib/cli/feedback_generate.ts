@@ -65,8 +65,8 @@ export class FeedbackReport {
 
   /** `what` is counted. */
   constructor(
-    private readonly what = "answers",
     private readonly terminal: Terminal = process.stderr,
+    private readonly what = "answers",
   ) {
     this.progress = new Progress(terminal);
   }
@@ -104,7 +104,7 @@ function describe(progress: FeedbackProgress, what: string): string {
 }
 
 const spendOf = ({ cost }: MemberProgress): string => (cost > 0 ? ` ${showCost(cost)}` : "");
-export const showCost = (cost: number): string => cost.toFixed(cost < 0.1 ? 4 : 2);
+export const showCost = (cost: number): string => (cost === 0 ? "0" : cost.toFixed(cost < 0.1 ? 4 : 2));
 
 function table({ done, total, failed, seconds, models }: FeedbackProgress, what: string): string {
   const rows = models.map((one) => {

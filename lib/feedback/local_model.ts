@@ -12,9 +12,10 @@ import type { ChatModel, ChatOptions } from "./chat_model.js";
  */
 export function localModel(name: string, model: TextModel, tally?: Pick<Tally, "count">): Required<ChatModel> {
   const { engine, tokenizer, template } = model;
+  const hasSystem = showsSystem(template);
 
   function render(messages: readonly Message[]): string {
-    return template.render(template.knowsSystem ? messages : withoutSystem(messages), { addGenerationPrompt: true });
+    return template.render(hasSystem ? messages : withoutSystem(messages), { addGenerationPrompt: true });
   }
 
   return {
@@ -51,6 +52,20 @@ async function orRefused<T>(name: string, work: () => Promise<T>): Promise<T> {
   } catch (error) {
     const isOfChat = error instanceof TemplateError || (error instanceof ConfigError && error.key === "prompt");
     throw isOfChat ? new AnswerError(name, "refused", error.message, { cause: error }) : error;
+  }
+}
+
+/** Whether what the system says is in the text of a chat. Templates may refuse its role, or leave its words out. */
+function showsSystem(template: TextModel["template"]): boolean {
+  const chat = [
+    { role: "system", content: "Speak." },
+    { role: "user", content: "Hello." },
+  ];
+  try {
+    return template.render(chat).includes("Speak.");
+  } catch (error) {
+    if (error instanceof TemplateError) return false;
+    throw error;
   }
 }
 

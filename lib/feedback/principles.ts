@@ -7,11 +7,21 @@ export interface Principle {
   readonly texts: readonly string[];
 }
 
+/** Principles with their weights, as a recipe names them; null texts are the built-in ones. */
+export type NamedPrinciples = Readonly<
+  Record<string, { readonly weight: number; readonly texts: readonly string[] | null }>
+>;
+
+/** Where nothing else is asked for: UltraFeedback's mixture for its prompts of chats. */
+export const USUAL: NamedPrinciples = {
+  helpfulness: { weight: 0.6, texts: null },
+  truthfulness: { weight: 0.2, texts: null },
+  honesty: { weight: 0.18, texts: null },
+  verbalized_calibration: { weight: 0.02, texts: null },
+};
+
 /** Principles by name: those without texts are the built-in ones. Throws ConfigError, with `key`, for a name that is none. */
-export function toPrinciples(
-  named: Readonly<Record<string, { readonly weight: number; readonly texts: readonly string[] | null }>>,
-  key: string,
-): Principle[] {
+export function toPrinciples(named: NamedPrinciples, key: string): Principle[] {
   return Object.entries(named).map(([name, { weight, texts }]) => {
     if (texts !== null) return { name, weight, texts };
     if (Object.hasOwn(BUILT_IN, name)) return { name, weight, texts: BUILT_IN[name]! };

@@ -57,7 +57,7 @@ export function renderRecipeDocs(): string {
     const own = keys.filter((key) => key.section === title);
     return [`## ${title}`, ...(INTRODUCTIONS[title] ?? []), table(own.map(rowOf))].join("\n\n");
   });
-  const inside = nestedMappings().map(({ title, schema }) => `## ${title}\n\n${table(entriesOf(schema))}`);
+  const inside = nestedMappings().map(({ title, schema }) => `## ${title}\n\n${keyTable(schema)}`);
   const aliases = Object.entries(ALIASES).map(([alias, key]) => `\`${alias}\` is \`${key}\``);
   return `${[
     HEAD,
@@ -66,12 +66,15 @@ export function renderRecipeDocs(): string {
     ...inside,
     "## Recipes of `westwind align`",
     ALIGN,
-    table(entriesOf(SCHEMAS.feedback)),
+    keyTable(SCHEMAS.feedback),
     "## Keys that change nothing",
     "They may have any value. A run lists those it was given, each with its reason.",
     ignoredList(),
   ].join("\n\n")}\n`;
 }
+
+/** The table of a schema's keys, for docs. */
+export const keyTable = (schema: z.ZodObject): string => table(entriesOf(schema));
 
 interface Row {
   readonly key: string;

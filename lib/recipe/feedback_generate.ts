@@ -80,8 +80,14 @@ export const chatModelKeys = {
     .nullable()
     .default(null)
     .describe("Endpoint: added to every request, such as top_k."),
-  temperature: real({ atLeast: 0 }).default(1).describe("Divides the logits; 0 takes the likeliest token."),
-  top_p: real({ above: 0, atMost: 1 }).default(1).describe("Draw among the likeliest tokens that hold this share."),
+  temperature: real({ atLeast: 0 })
+    .nullable()
+    .default(1)
+    .describe("Divides the logits; 0 takes the likeliest token; null: as the endpoint does by itself."),
+  top_p: real({ above: 0, atMost: 1 })
+    .nullable()
+    .default(1)
+    .describe("Draw among the likeliest tokens that hold this share; null: as the endpoint does by itself."),
   max_tokens: integer(1).default(1024).describe("Most tokens of an answer."),
   stop: texts().nullable().default(null).describe("Texts that end an answer and are not part of it."),
 };
@@ -112,14 +118,10 @@ export const feedbackGenerateSchema = z.strictObject({
   models: described(z.array(memberSchema).min(1), "a list of models").describe("Among whom answers are drawn."),
   completions_per_prompt: integer(1).default(4).describe("Models that answer a prompt, drawn by their weights."),
   principles: principles()
-    .default({
-      helpfulness: { weight: 0.6, texts: null },
-      truthfulness: { weight: 0.2, texts: null },
-      honesty: { weight: 0.18, texts: null },
-      verbalized_calibration: { weight: 0.02, texts: null },
-    })
+    .nullable()
+    .default(null)
     .describe(
-      "System prompts by name, of which one is drawn for every answer: a weight, or a weight and texts; {}: none.",
+      "System prompts by name, of which one is drawn for every answer: a weight, or a weight and texts; {}: none. null: helpfulness 0.6, truthfulness 0.2, honesty 0.18, verbalized_calibration 0.02.",
     ),
   seed: integer(0).default(0).describe("Draws models, principles and answers, by the prompt alone."),
   budget: budgetKeys.default({ tokens: null, cost: null }).describe("When it is used up nothing more is asked."),

@@ -22,7 +22,10 @@ const judgeKeys = {
     .nullable()
     .default(null)
     .describe("Instead of a model: an ES module whose default export is (prompt, response) => {aspect: rating}."),
-  temperature: real({ atLeast: 0 }).default(0).describe("Endpoint: divides the logits; 0 takes the likeliest token."),
+  temperature: real({ atLeast: 0 })
+    .nullable()
+    .default(0)
+    .describe("Endpoint: divides the logits; 0 takes the likeliest token; null: as the endpoint does by itself."),
   max_tokens: integer(1).default(2048).describe("Endpoint: most tokens of a reply, thoughts included."),
   attempts: integer(1).default(3).describe("Endpoint: most times a question is asked until its reply can be read."),
   json: flag()

@@ -58,7 +58,8 @@ function follow(schema: z.ZodType, values: unknown, path: readonly string[]): { 
   let value = values;
   for (const step of path) {
     schema = entryOf(schema, step) ?? schema;
-    value = (value as Record<string, unknown> | undefined)?.[step];
+    if (typeof value !== "object" && value !== undefined) continue; // a value that stands for a mapping with one entry
+    value = (value as Record<string, unknown> | null | undefined)?.[step];
   }
   return { schema, value };
 }

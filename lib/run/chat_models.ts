@@ -64,7 +64,12 @@ function readKey(variable: string, key: string): string {
 
 /** How a recipe's model is to answer. */
 export const samplingOf = ({ temperature, top_p, max_tokens, stop }: ChatModelRecipe): ChatOptions => {
-  return { temperature, topP: top_p, maxTokens: max_tokens, stop: stop ?? undefined };
+  return {
+    temperature: temperature ?? undefined,
+    topP: top_p ?? undefined,
+    maxTokens: max_tokens,
+    stop: stop ?? undefined,
+  };
 };
 
 /** What its tokens cost, if anything. */

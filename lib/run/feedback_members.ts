@@ -2,7 +2,7 @@ import type { AskedMember } from "../feedback/ask_ensemble.js";
 import { Budget, type Tally, type Usage } from "../feedback/budget.js";
 import type { Member } from "../feedback/ensemble.js";
 import type { Origin } from "../feedback/journal_lines.js";
-import { toPrinciples } from "../feedback/principles.js";
+import { toPrinciples, USUAL } from "../feedback/principles.js";
 import type { LoadTextModel } from "../generate/text_model.js";
 import { type FeedbackGenerateRecipe, nameOf } from "../recipe/feedback_generate.js";
 import { openLocal, priceOf, reachEndpoint, samplingOf } from "./chat_models.js";
@@ -15,7 +15,7 @@ export interface RecipeMember extends Member {
 
 /** Throws ConfigError for a principle that is none. */
 export function readMembers(recipe: FeedbackGenerateRecipe): RecipeMember[] {
-  const shared = toPrinciples(recipe.principles, "principles");
+  const shared = toPrinciples(recipe.principles ?? USUAL, "principles");
   return recipe.models.map((one, index) => {
     const own = one.principles && toPrinciples(one.principles, `models.${index}.principles`);
     return { index, name: nameOf(one), weight: one.weight, principles: own ?? shared };

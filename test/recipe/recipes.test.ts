@@ -1,5 +1,6 @@
 import { readdirSync } from "node:fs";
 import { expect, test } from "vitest";
+import { parseFeedbackGenerate } from "../../lib/recipe/feedback_generate.js";
 import { parseRecipe } from "../../lib/recipe/parse.js";
 import { checkSupported } from "../../lib/recipe/support.js";
 
@@ -62,4 +63,12 @@ test("the Zephyr recipes are the paper's", () => {
     warmup_ratio: 0.1,
   });
   expect(dpo).toMatchObject({ beta: 0.1, max_length: 1024, max_prompt_length: 512, optim: "adamw" });
+});
+
+test("recipes/feedback-generate.yaml can be run", () => {
+  const recipe = parseFeedbackGenerate({
+    path: "recipes/feedback-generate.yaml",
+    overrides: ["--prompts=prompts.jsonl", "--output=out.jsonl"],
+  });
+  expect(recipe).toMatchObject({ completions_per_prompt: 4, budget: { cost: 20 }, seed: 42 });
 });
