@@ -10,8 +10,8 @@ const ASPECTS = ["instruction_following", "truthfulness", "honesty", "helpfulnes
 
 const { stop: _, ...sharedKeys } = chatModelKeys;
 
-const judgeKeys = {
-  ...sharedKeys,
+/** What of a judge is another matter than of models that answer. */
+export const judgeSchema = z.strictObject({
   model: text("the folder of a model, or its name at the endpoint")
     .nullable()
     .default(null)
@@ -34,7 +34,7 @@ const judgeKeys = {
   likelihood: oneOf(["expected", "likeliest"])
     .default("expected")
     .describe("Of this machine: the mean of 1 to 5 by their likelihoods, or the likeliest of them."),
-};
+});
 
 export const feedbackScoreSchema = z.strictObject({
   input: text("a file or folder of completions").describe(
@@ -42,10 +42,13 @@ export const feedbackScoreSchema = z.strictObject({
   ),
   split: text().default("train").describe("Which files of a folder."),
   limit: integer(1).nullable().default(null).describe("Only the first so many rows; null: all."),
-  judge: described(z.strictObject(judgeKeys), "a mapping with model or rules").describe("Who rates."),
+  judge: described(z.strictObject({ ...sharedKeys, ...judgeSchema.shape }), "a mapping with model or rules").describe(
+    "Who rates.",
+  ),
   aspects: oneOrMoreOf(ASPECTS)
-    .default([...ASPECTS])
-    .describe("What is rated, from 1 to 5 or N/A; one call each, with all answers to a prompt."),
+    .nullable()
+    .default(null)
+    .describe("What is rated, from 1 to 5 or N/A; one call each, with all answers to a prompt. null: all four."),
   overall: flag().default(false).describe("One more call, for an overall score from 1 to 10."),
   seed: integer(0).default(0).describe("Draws the order in which each call shows the answers."),
   budget: budgetKeys.default({ tokens: null, cost: null }).describe("When it is used up nothing more is asked."),
@@ -76,7 +79,7 @@ function findContradictions({ judge, aspects, budget }: FeedbackScoreRecipe): Pr
   } else if (judge.endpoint !== null) {
     problems.push({ key: "judge.endpoint", message: "set beside rules, expected one of them" });
   }
-  if (new Set(aspects).size < aspects.length) {
+  if (aspects !== null && new Set(aspects).size < aspects.length) {
     problems.push({ key: "aspects", message: `${aspects.join(", ")}, expected none twice` });
   }
   return problems;
