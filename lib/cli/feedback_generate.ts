@@ -65,8 +65,8 @@ export class FeedbackReport {
 
   /** `what` is counted. */
   constructor(
-    private readonly what = "answers",
     private readonly terminal: Terminal = process.stderr,
+    private readonly what = "answers",
   ) {
     this.progress = new Progress(terminal);
   }

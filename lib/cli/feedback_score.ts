@@ -35,7 +35,7 @@ export function addFeedbackScore(feedback: Command, load: LoadTextModel): void {
       const result = dryRun
         ? await planScore(recipe, { retryFailed })
         : await interruptible("answer", async (signal) => {
-            const shown = new FeedbackReport("verdicts");
+            const shown = new FeedbackReport(process.stderr, "verdicts");
             const report = (progress: FeedbackProgress): void => shown.report(progress);
             return await scoreFeedback(recipe, { retryFailed, report, signal, load }).finally(() => shown.end());
           });

@@ -7,7 +7,9 @@ import { readJudgeReply } from "./judge_reply.js";
 import { isRefusal, type Rated, type Refusal } from "./rating.js";
 import { ratingSchema } from "./rating_json.js";
 
-export interface ChatJudgeOptions extends Pick<ChatOptions, "temperature" | "topP" | "seed"> {
+export interface ChatJudgeOptions extends Pick<ChatOptions, "topP" | "seed"> {
+  /** Default 0; null: as the model does by itself. */
+  readonly temperature?: number | null | undefined;
   /** Most tokens of a reply. Default 2048. */
   readonly maxTokens?: number | undefined;
   /** Most times a question is asked until its reply can be read. Default 3. */
@@ -22,6 +24,7 @@ export interface ChatJudgeOptions extends Pick<ChatOptions, "temperature" | "top
 export function chatJudge(model: ChatModel, options: ChatJudgeOptions = {}): Judge {
   const { attempts = 3, json = true, maxTokens = 2048, temperature = 0, topP, seed, onWasted } = options;
   const form: ReplyForm = json ? "json" : "text";
+  const sampling = { temperature: temperature ?? undefined, topP, seed, maxTokens };
 
   async function rate(question: Question, signal?: AbortSignal): Promise<Verdict> {
     const prompt = judgePrompt(question, form);
@@ -29,7 +32,7 @@ export function chatJudge(model: ChatModel, options: ChatJudgeOptions = {}): Jud
     let messages = prompt;
     let usage = NO_USAGE;
     for (let attempt = 1; ; attempt++) {
-      const asked = model.answer(messages, { temperature, topP, seed, maxTokens, schema, signal });
+      const asked = model.answer(messages, { ...sampling, schema, signal });
       const answer = await asked.catch((error) => {
         if (usage !== NO_USAGE) onWasted?.(usage);
         throw error;

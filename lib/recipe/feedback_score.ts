@@ -10,8 +10,8 @@ const ASPECTS = ["instruction_following", "truthfulness", "honesty", "helpfulnes
 
 const { stop: _, ...sharedKeys } = chatModelKeys;
 
-const judgeKeys = {
-  ...sharedKeys,
+/** What of a judge is another matter than of models that answer. */
+export const judgeSchema = z.strictObject({
   model: text("the folder of a model, or its name at the endpoint")
     .nullable()
     .default(null)
@@ -22,7 +22,10 @@ const judgeKeys = {
     .nullable()
     .default(null)
     .describe("Instead of a model: an ES module whose default export is (prompt, response) => {aspect: rating}."),
-  temperature: real({ atLeast: 0 }).default(0).describe("Endpoint: divides the logits; 0 takes the likeliest token."),
+  temperature: real({ atLeast: 0 })
+    .nullable()
+    .default(0)
+    .describe("Endpoint: divides the logits; 0 takes the likeliest token; null: as the endpoint does by itself."),
   max_tokens: integer(1).default(2048).describe("Endpoint: most tokens of a reply, thoughts included."),
   attempts: integer(1).default(3).describe("Endpoint: most times a question is asked until its reply can be read."),
   json: flag()
@@ -31,7 +34,7 @@ const judgeKeys = {
   likelihood: oneOf(["expected", "likeliest"])
     .default("expected")
     .describe("Of this machine: the mean of 1 to 5 by their likelihoods, or the likeliest of them."),
-};
+});
 
 export const feedbackScoreSchema = z.strictObject({
   input: text("a file or folder of completions").describe(
@@ -39,10 +42,13 @@ export const feedbackScoreSchema = z.strictObject({
   ),
   split: text().default("train").describe("Which files of a folder."),
   limit: integer(1).nullable().default(null).describe("Only the first so many rows; null: all."),
-  judge: described(z.strictObject(judgeKeys), "a mapping with model or rules").describe("Who rates."),
+  judge: described(z.strictObject({ ...sharedKeys, ...judgeSchema.shape }), "a mapping with model or rules").describe(
+    "Who rates.",
+  ),
   aspects: oneOrMoreOf(ASPECTS)
-    .default([...ASPECTS])
-    .describe("What is rated, from 1 to 5 or N/A; one call each, with all answers to a prompt."),
+    .nullable()
+    .default(null)
+    .describe("What is rated, from 1 to 5 or N/A; one call each, with all answers to a prompt. null: all four."),
   overall: flag().default(false).describe("One more call, for an overall score from 1 to 10."),
   seed: integer(0).default(0).describe("Draws the order in which each call shows the answers."),
   budget: budgetKeys.default({ tokens: null, cost: null }).describe("When it is used up nothing more is asked."),
@@ -74,7 +80,7 @@ export function checkScore({ judge, aspects, budget }: FeedbackScoreRecipe): Pro
   } else if (judge.endpoint !== null) {
     problems.push({ key: "judge.endpoint", message: "set beside rules, expected one of them" });
   }
-  if (new Set(aspects).size < aspects.length) {
+  if (aspects !== null && new Set(aspects).size < aspects.length) {
     problems.push({ key: "aspects", message: `${aspects.join(", ")}, expected none twice` });
   }
   return problems;

@@ -94,9 +94,9 @@ export function readyJudge(
     return { ...common, tally, concurrency: LOCAL_CONCURRENCY, open };
   }
   const tally = new Budget(limits).tally(priceOf(own), onLost);
-  const { temperature, max_tokens: maxTokens, attempts, json } = own;
+  const { temperature, top_p, max_tokens: maxTokens, attempts, json } = own;
   const judge = chatJudge(reachEndpoint(model, { key: "judge", tally, grace }), {
-    ...{ temperature, topP: own.top_p ?? undefined, maxTokens, attempts, json, onWasted: onLost },
+    ...{ temperature, topP: top_p ?? undefined, maxTokens, attempts, json, onWasted: onLost },
     seed: own.send_seed ? seed : undefined,
   });
   return { ...common, tally, open: async () => ({ judge, ...NOTHING_TO_CLOSE }) };

@@ -1,4 +1,5 @@
 import { readRows, type SourceRow } from "../data/source.js";
+import { ASPECTS } from "../feedback/aspects.js";
 import { type WantedCall, wantedCalls } from "../feedback/judge_calls.js";
 import type { JudgeCall } from "../feedback/score.js";
 import type { FeedbackScoreRecipe } from "../recipe/feedback_score.js";
@@ -12,7 +13,7 @@ export const rowsOf = ({ input, split, limit }: FeedbackScoreRecipe): AsyncGener
 
 /** What is asked about each row. */
 export const criteriaOf = ({ aspects, overall }: FeedbackScoreRecipe): JudgeCall["criterion"][] =>
-  overall ? [...aspects, "overall"] : [...aspects];
+  overall ? [...(aspects ?? ASPECTS), "overall"] : [...(aspects ?? ASPECTS)];
 
 /** What a recipe asks for, call by call. */
 export const callsWanted = (recipe: FeedbackScoreRecipe): AsyncGenerator<WantedCall> =>

@@ -2,12 +2,12 @@ import { writeFileAtomic } from "../base/files.js";
 import { type JudgeReport, JudgeStatistics } from "../feedback/bias.js";
 import { promptIdOf } from "../feedback/binarize.js";
 import { callsOf } from "../feedback/judge_calls.js";
-import { type FailedCall, hasFailed, withRatings } from "../feedback/score.js";
+import { hasFailed, withRatings } from "../feedback/score.js";
 import { toScoredPrompt } from "../feedback/scored.js";
 import type { Verdicts } from "../feedback/verdicts.js";
 import type { FeedbackScoreRecipe } from "../recipe/feedback_score.js";
 import { criteriaOf, rowsOf } from "./score_input.js";
-import { renderScoreReport } from "./score_report.js";
+import { type CallFailure, renderScoreReport } from "./score_report.js";
 
 /** What was written. */
 export interface ScoreOutput {
@@ -17,13 +17,6 @@ export interface ScoreOutput {
   readonly reports: readonly [markdown: string, json: string];
   readonly judge: JudgeReport;
   readonly failures: readonly CallFailure[];
-}
-
-/** A call that gave no ratings. */
-export interface CallFailure extends Pick<FailedCall, "criterion" | "failed" | "reason" | "raw"> {
-  /** `file:line` of the row. */
-  readonly row: string;
-  readonly prompt_id: string;
 }
 
 /** Writes the rows with their ratings, then the reports, each whole or not at all. */

@@ -1,8 +1,8 @@
 import type { CriterionReport, JudgeReport, RatingSummary } from "../feedback/bias.js";
 import type { LengthBiasReport } from "../feedback/length_bias.js";
 import type { PositionBiasReport } from "../feedback/position_bias.js";
+import type { FailedCall } from "../feedback/score.js";
 import { markdownTable } from "../report/table.js";
-import type { CallFailure } from "./score_output.js";
 
 export interface ScoreReportContent {
   /** The judge's. */
@@ -11,6 +11,13 @@ export interface ScoreReportContent {
   readonly rows: number;
   readonly report: JudgeReport;
   readonly failures: readonly CallFailure[];
+}
+
+/** A call that gave no ratings. */
+export interface CallFailure extends Pick<FailedCall, "criterion" | "failed" | "reason" | "raw"> {
+  /** `file:line` of the row. */
+  readonly row: string;
+  readonly prompt_id: string;
 }
 
 /** The report on a judge as Markdown. */
@@ -69,8 +76,10 @@ function positionTable(criteria: JudgeReport["criteria"]): string {
 function showPosition({ positions }: PositionBiasReport, at: number): string {
   const found = positions[at];
   if (found === undefined) return "-";
+  const deviation = found.deviation.toFixed(3);
+  const sign = /^-?0\.000$/.test(deviation) || found.deviation < 0 ? "" : "+";
   const error = found.standardError === null ? "" : ` ± ${found.standardError.toFixed(3)}`;
-  return `${found.deviation > 0 ? "+" : ""}${found.deviation.toFixed(3)}${error}`;
+  return `${sign}${deviation.replace(/^-(0\.000)$/, "$1")}${error}`;
 }
 
 function lengthText({ wins }: LengthBiasReport): string {

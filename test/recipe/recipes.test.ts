@@ -1,6 +1,7 @@
 import { readdirSync } from "node:fs";
 import { expect, test } from "vitest";
 import { parseFeedbackGenerate } from "../../lib/recipe/feedback_generate.js";
+import { parseFeedbackScore } from "../../lib/recipe/feedback_score.js";
 import { parseRecipe } from "../../lib/recipe/parse.js";
 import { checkSupported } from "../../lib/recipe/support.js";
 
@@ -71,4 +72,12 @@ test("recipes/feedback-generate.yaml can be run", () => {
     overrides: ["--prompts=prompts.jsonl", "--output=out.jsonl"],
   });
   expect(recipe).toMatchObject({ completions_per_prompt: 4, budget: { cost: 20 }, seed: 42 });
+});
+
+test("recipes/feedback-score.yaml can be run", () => {
+  const recipe = parseFeedbackScore({
+    path: "recipes/feedback-score.yaml",
+    overrides: ["--input=completions.jsonl", "--output=out.jsonl"],
+  });
+  expect(recipe).toMatchObject({ overall: false, judge: { temperature: 0, rules: null }, budget: { cost: 50 } });
 });

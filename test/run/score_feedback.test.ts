@@ -273,19 +273,3 @@ test("a model of this machine judges by its likelihoods, and is not loaded when 
   await score(output, keys, { load });
   expect(loaded).toEqual([model]);
 });
-
-test.each([
-  [{ judge: { model: null, endpoint: null } }, "judge: neither model nor rules, expected one of them"],
-  [{ judge: { rules: "r.mjs" } }, "judge: both model and rules, expected one of them"],
-  [{ judge: { model: null, rules: "r.mjs" } }, "judge.endpoint: set beside rules, expected one of them"],
-  [{ judge: { dtype: "float32" } }, "judge.dtype: set beside endpoint, expected one of them"],
-  [{ budget: { cost: 1 } }, "judge.price: missing, expected one beside budget.cost"],
-  [{ aspects: ["honesty", "honesty"] }, "aspects: honesty, honesty, expected none twice"],
-  [
-    { aspects: ["charm"] },
-    'aspects.0: "charm", expected one of instruction_following, truthfulness, honesty, helpfulness',
-  ],
-  [{ output: "scored.txt" }, 'output: "scored.txt", expected a .jsonl file to write'],
-])("a recipe that contradicts itself, %j, is an error", (keys, message) => {
-  expect(() => recipeOf("scored.jsonl", keys)).toThrow(message);
-});
