@@ -5,7 +5,7 @@ import { parseRow, type RawRow } from "../data/source.js";
 import { Tokenizer } from "../text/tokenizer.js";
 import { findBenchmark } from "./benchmarks.js";
 import type { ChangedRow, CuratedBlock, Curation, DroppedRow, KeptRow } from "./curation.js";
-import { type Dialogue, factOf, isDrop, toDialogue } from "./dialogue.js";
+import { type Dialogue, isDrop, toDialogue } from "./dialogue.js";
 import type { Drop } from "./drops.js";
 import { excerpt, excerptAround } from "./excerpt.js";
 import { normalise } from "./normalise.js";
@@ -71,7 +71,7 @@ export class Curator {
     try {
       return toDialogue(parseRow(raw));
     } catch (error) {
-      if (error instanceof DataError) return { step: "shape", reason: "unreadable", detail: factOf(error) };
+      if (error instanceof DataError) return { step: "shape", reason: "unreadable", detail: error.fact };
       throw error;
     }
   }

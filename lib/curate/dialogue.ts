@@ -28,22 +28,26 @@ export function toDialogue(row: SourceRow): Dialogue | Drop {
     messages = messagesOf(row);
   } catch (error) {
     if (!(error instanceof DataError)) throw error;
-    return drop("noDialogue", factOf(error));
+    return drop("noDialogue", error.fact);
   }
   const empty = messages.findIndex(({ content }) => content.trim() === "");
-  if (empty >= 0) return drop("emptyTurn", `${nameOf(messages, empty)} is ${JSON.stringify(messages[empty]!.content)}`);
+  if (empty >= 0)
+    return drop("emptyTurn", `turn ${empty + 1}: ${JSON.stringify(messages[empty]!.content)}, expected text`);
   const first = messages[0]?.role === "system" ? 1 : 0;
   for (let i = first; i < messages.length; i++) {
     const expected = (i - first) % 2 === 0 ? "user" : "assistant";
-    if (messages[i]!.role !== expected) return drop("brokenOrder", `${nameOf(messages, i)}, expected ${expected}`);
+    const { role } = messages[i]!;
+    if (role !== expected) return drop("brokenOrder", `turn ${i + 1}: ${role}, expected ${expected}`);
   }
   const isCut = messages.length > first && messages.at(-1)!.role === "user";
   const answered = isCut ? messages.slice(0, -1) : messages;
-  if (answered.length < first + 2) return drop("noAnswer", `${messages.length} turns`);
+  if (answered.length < first + 2)
+    return drop("noAnswer", `${messages.length} turns, expected a question and an answer`);
   return { messages: answered, prompt: answered[first]!.content, source, isCut };
 }
 
-function messagesOf(row: SourceRow): readonly Message[] {
+/** The turns of a row, whatever their order. Throws DataError where it holds none. */
+export function messagesOf(row: SourceRow): readonly Message[] {
   const { data } = row.fields;
   if (data != null) {
     if (!Array.isArray(data)) throw new DataError(row, `data: ${typeName(data)}, expected a list of texts`);
@@ -61,8 +65,3 @@ function messagesOf(row: SourceRow): readonly Message[] {
 }
 
 const drop = (reason: Drop["reason"], detail: string): Drop => ({ step: "shape", reason, detail });
-
-const nameOf = (messages: readonly Message[], at: number): string => `turn ${at + 1}, of ${messages[at]!.role},`;
-
-/** An error's message without its place, which is told beside it. */
-export const factOf = ({ message, row }: DataError): string => message.slice(`${row.source}:${row.index + 1}: `.length);

@@ -87,7 +87,7 @@ export function settle(options: PrepareOptions): PrepareSettings {
     if (value === undefined || (Number.isSafeInteger(value) && value >= least)) continue;
     throw new ConfigError(key, `${value}, expected a whole number from ${least} up`);
   }
-  const { similarity, testShare, trainName, testName } = settings;
+  const { similarity, testShare } = settings;
   if (!(similarity > 0 && similarity <= 1)) {
     throw new ConfigError("similarity", `${similarity}, expected a number above 0 and at most 1`);
   }
@@ -98,12 +98,14 @@ export function settle(options: PrepareOptions): PrepareSettings {
     if (DUPLICATE_SCOPES.includes(settings[key])) continue;
     throw new ConfigError(key, `${JSON.stringify(settings[key])}, expected one of ${DUPLICATE_SCOPES.join(", ")}`);
   }
+  const taken = new Set(["report", "dropped"]);
   for (const key of ["trainName", "testName"] as const) {
-    if (/^[\w-][\w.-]*$/.test(settings[key])) continue;
-    throw new ConfigError(key, `${JSON.stringify(settings[key])}, expected letters, digits, "-", "_" and "."`);
+    const name = settings[key];
+    if (!/^[\w-][\w.-]*$/.test(name)) {
+      throw new ConfigError(key, `${JSON.stringify(name)}, expected letters, digits, "-", "_" and "."`);
+    }
+    if (taken.has(name)) throw new ConfigError(key, `${name}, which is the name of another file`);
+    taken.add(name);
   }
-  const taken = ["report", "dropped"].find((name) => name === trainName || name === testName);
-  if (taken !== undefined) throw new ConfigError("trainName, testName", `${taken}, which is the name of another file`);
-  if (trainName === testName) throw new ConfigError("testName", `${testName} as trainName, expected another name`);
   return settings;
 }

@@ -54,7 +54,7 @@ export function* phrasesOf(texts: readonly string[]): Generator<Phrase, void, vo
   }
 }
 
-/** The first phrase of the table that these words hold. */
+/** A phrase of the table that these words hold: the shortest, and of those the first. */
 export function findPhrase(table: PhraseTable, words: Words): FoundPhrase | undefined {
   for (const length of table.lengths) {
     for (let begin = 0; begin + length <= words.count; begin++) {
