@@ -5,9 +5,9 @@ export const SKETCH_SIZE = 128;
 
 /**
  * Sketches sets of shingles (sequences of so many words) so that the share of equal values of two sketches estimates the
- * sets' Jaccard similarity, by Dahlgaard, Knudsen and Thorup, "Fast Similarity Sketching" (FOCS 2017): round by round every
- * shingle falls into one of the places, and the smallest of the first round that reaches a place holds it. That is as sharp
- * as as many independent minima, also for sets smaller than the sketch, and takes a few hashes a shingle.
+ * sets' Jaccard similarity, after Dahlgaard, Knudsen and Thorup, "Fast Similarity Sketching" (FOCS 2017): round by round
+ * every shingle falls into one of the places, and the smallest of the first round that reaches a place holds it. That is as
+ * sharp as so many independent minima, also for sets smaller than the sketch, and takes a few hashes a shingle.
  */
 export class Sketcher {
   private shingles = new Int32Array(1024);
@@ -42,11 +42,9 @@ export class Sketcher {
     let missing = SKETCH_SIZE;
     for (let round = 0; missing > 0; round++) {
       const key = mix(this.seed ^ Math.imul(round + 1, 0x9e3779b9));
-      // After so many rounds each goes over all shingles for one place, which fills what chance has left.
-      const only = round < SKETCH_SIZE ? -1 : round - SKETCH_SIZE;
       for (let i = 0; i < count; i++) {
         const hash = mix(shingles[i]! ^ key);
-        const place = only < 0 ? hash & (SKETCH_SIZE - 1) : only;
+        const place = hash & (SKETCH_SIZE - 1);
         const value = round * 2 ** 32 + (hash >>> 0);
         if (value >= values[place]!) continue;
         if (values[place] === Number.POSITIVE_INFINITY) missing--;

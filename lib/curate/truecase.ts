@@ -100,5 +100,5 @@ function lineAround(text: string, at: number): string {
 /** The capital of a letter that has one of its own, and is the only one that has it. */
 function capitalOf(letter: string): string | undefined {
   const capital = letter.toUpperCase();
-  return capital.length === 1 && capital !== letter && capital.toLowerCase() === letter ? capital : undefined;
+  return capital !== letter && capital.toLowerCase() === letter ? capital : undefined;
 }
