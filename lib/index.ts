@@ -4,6 +4,13 @@ export * from "./base/errors.js";
 export { Random } from "./base/random.js";
 export { loadModel } from "./checkpoint/load_model.js";
 export { type SaveModelOptions, saveModel } from "./checkpoint/save_model.js";
+export type { DistributionSummary } from "./curate/distribution.js";
+export { CHANGES, type Change, DROP_STEPS, type DropReason, type DropStep } from "./curate/drops.js";
+export { DUPLICATE_SCOPES, type DuplicateScope, type PrepareOptions, type PrepareSettings } from "./curate/options.js";
+export type { PrepareReport, ShownRow } from "./curate/prepare_report.js";
+export { REFUSAL_PHRASES } from "./curate/refusals.js";
+export type { DataStats, LengthUnit } from "./curate/stats.js";
+export { truecase } from "./curate/truecase.js";
 export {
   type EncodeOptions,
   encodeSft,
@@ -80,6 +87,7 @@ export { textTable } from "./report/table.js";
 export { alignStages, type Follow, type Stage } from "./run/align.js";
 export { type AnsweredPrompt, answerPrompt } from "./run/answer_prompt.js";
 export { loadConversation, saveConversation } from "./run/conversation_file.js";
+export { dataStats, type StatsOptions } from "./run/data_stats.js";
 export type { RunEvent, RunSummary } from "./run/events.js";
 export { binarizeFile, compareJudgeFiles, rankFile } from "./run/feedback.js";
 export type { FeedbackProgress, MemberProgress } from "./run/feedback_progress.js";
@@ -93,11 +101,19 @@ export {
 export { type GenerateFileOptions, type GenerateProgress, generateFile } from "./run/generate_file.js";
 export { type GenerateTextOptions, generateText } from "./run/generate_text.js";
 export { type LoadEngineOptions, type LoadedEngine, loadEngine } from "./run/load_engine.js";
+export { type PrepareProgress, type PrepareRun, prepareData } from "./run/prepare_data.js";
 export { type PromptOptions, type PromptRow, readPromptRows } from "./run/prompt_rows.js";
 export type { RunOptions } from "./run/run.js";
 export { type ScoreFeedbackOptions, type ScoreSummary, scoreFeedback } from "./run/score_feedback.js";
 export { planScore, type ScorePlan } from "./run/score_plan.js";
 export { runDpo, runSft } from "./run/start.js";
+export {
+  DATA_USES,
+  type DataUse,
+  type ValidateOptions,
+  type ValidateReport,
+  validateData,
+} from "./run/validate_data.js";
 export {
   checkServeOptions,
   type ServedModel,

@@ -18,14 +18,15 @@ const MAY_IMPORT: Record<string, string> = {
   "lib/generate": "lib/base lib/tensor lib/text lib/model",
   "lib/serve": "lib/base lib/text lib/generate",
   "lib/feedback": "lib/base lib/text lib/data lib/generate",
+  "lib/curate": "lib/base lib/text lib/data",
   "lib/recipe": "lib/base lib/text lib/data",
   "lib/report": "lib/base",
   "lib/run":
-    "lib/base lib/tensor lib/text lib/data lib/model lib/optim lib/checkpoint lib/train lib/generate lib/feedback lib/recipe lib/report",
+    "lib/base lib/tensor lib/text lib/data lib/model lib/optim lib/checkpoint lib/train lib/generate lib/feedback lib/curate lib/recipe lib/report",
   "lib/quickstart":
     "lib/base lib/tensor lib/text lib/data lib/model lib/checkpoint lib/train lib/generate lib/feedback lib/recipe lib/report lib/run",
   "lib/index.ts":
-    "lib/base lib/native lib/tensor lib/kernels lib/text lib/data lib/model lib/optim lib/checkpoint lib/train lib/generate lib/feedback lib/recipe lib/report lib/run lib/quickstart lib/serve",
+    "lib/base lib/native lib/tensor lib/kernels lib/text lib/data lib/model lib/optim lib/checkpoint lib/train lib/generate lib/feedback lib/curate lib/recipe lib/report lib/run lib/quickstart lib/serve",
   "lib/cli": "lib/base lib/index.ts",
   "native/core": "",
   "native/kernels": "native/core",

@@ -35,13 +35,13 @@ export interface RowPlace {
 
 export const showPlace = (row: RowPlace): string => `${row.source}:${row.index + 1}`;
 
-/** A row that cannot be read or turned into tokens. */
+/** A row that cannot be read or turned into tokens. `fact` is the message without the place. */
 export class DataError extends WestwindError {
   constructor(
     readonly row: RowPlace,
-    message: string,
+    readonly fact: string,
   ) {
-    super("ERR_DATA", `${showPlace(row)}: ${message}`);
+    super("ERR_DATA", `${showPlace(row)}: ${fact}`);
   }
 }
 

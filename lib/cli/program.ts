@@ -4,6 +4,7 @@ import { Command, CommanderError } from "commander";
 import { AbortedError, BudgetError, type LoadTextModel, loadEngine, UsageError, WestwindError } from "../index.js";
 import { addAlign } from "./align.js";
 import { addChat } from "./chat.js";
+import { addData } from "./data.js";
 import { addFeedback } from "./feedback.js";
 import { addGenerate } from "./generate.js";
 import { addInfo } from "./info.js";
@@ -23,6 +24,7 @@ function program(load: LoadTextModel): Command {
     .exitOverride()
     .configureOutput({ writeErr: () => {} }); // errors are shown once, below
   addTraining(westwind);
+  addData(westwind);
   addFeedback(westwind, load);
   addAlign(westwind);
   addGenerate(westwind, load);

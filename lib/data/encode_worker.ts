@@ -1,10 +1,12 @@
 import { parentPort, workerData } from "node:worker_threads";
-import { Encoder, type Encoding, type RowBlock } from "./encoder.js";
+import { Encoder, type Encoding } from "./encoder.js";
+import type { RowChoice } from "./mix.js";
+import type { RowBlock } from "./row_blocks.js";
 
-/** A thread of EncoderPool: encodes one block after the other. It answers nothing for a block that has a fault. */
+/** A thread of a BlockPool: encodes one block after the other. It answers nothing for a block that has a fault. */
 const encoder = Encoder.load(workerData as Encoding);
 
-parentPort!.on("message", async (block: RowBlock) => {
+parentPort!.on("message", async (block: RowBlock<RowChoice>) => {
   try {
     const encoded = (await encoder).encode(block);
     parentPort!.postMessage(encoded, [encoded.data.buffer, encoded.lengths.buffer, encoded.flags.buffer]);

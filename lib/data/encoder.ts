@@ -3,8 +3,9 @@ import { ChatTemplate } from "../text/chat_template.js";
 import { Tokenizer } from "../text/tokenizer.js";
 import { encodeSequence, nothingToLearn, type SftEncodeOptions } from "./encode.js";
 import { encodePair, noRoomForAnswers, type PairEncodeOptions } from "./encode_pairs.js";
-import { keepColumns } from "./mix.js";
+import { keepColumns, type RowChoice } from "./mix.js";
 import { toPreferencePair, toSftRow } from "./row.js";
+import type { RowBlock } from "./row_blocks.js";
 import { parseRow, type SourceRow } from "./source.js";
 
 type Plain<Options> = Omit<Options, "tokenizer" | "template">;
@@ -14,12 +15,6 @@ export type Encoding = { readonly tokenizerFolder: string; readonly chatTemplate
   | { readonly kind: "sft"; readonly textField: string; readonly options: Plain<SftEncodeOptions> }
   | { readonly kind: "dpo"; readonly options: Plain<PairEncodeOptions> }
 );
-
-/** Rows one behind the other, as bytes. */
-export interface RowBlock {
-  readonly bytes: Uint8Array<ArrayBuffer>;
-  readonly rows: readonly (RowPlace & { readonly end: number; readonly columns?: readonly string[] })[];
-}
 
 /** Whether a row was kept, cut, and had a token across its prompt's end: bits of its flags. */
 export const FLAGS = { kept: 1, truncated: 2, straddles: 4 };
@@ -61,7 +56,7 @@ export class Encoder {
   }
 
   /** Throws DataError for the first row that cannot be read or is refused. */
-  encode(block: RowBlock): EncodedBlock {
+  encode(block: RowBlock<RowChoice>): EncodedBlock {
     const lengths = new Int32Array(NUM_LENGTHS * block.rows.length);
     const flags = new Uint8Array(block.rows.length);
     const parts: Uint8Array[] = [];

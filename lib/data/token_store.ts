@@ -3,21 +3,18 @@ import { closeSync, openSync, readSync } from "node:fs";
 import { open, readdir, readFile, rm, stat, utimes } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { BlockPool } from "../base/block_pool.js";
 import { AbortedError, FileError, type RowPlace } from "../base/errors.js";
 import { makeFolder, writeFileAtomic, writeFolderAtomic } from "../base/files.js";
 import { readChosen } from "./chosen.js";
 import type { EncodeCounts, TokenPair, TokenSequence } from "./encode.js";
-import { bytesOfRow, type Encoding, FLAGS, NUM_LENGTHS, nothingKept, type RowBlock } from "./encoder.js";
-import { EncoderPool } from "./encoder_pool.js";
+import { bytesOfRow, type EncodedBlock, Encoder, type Encoding, FLAGS, NUM_LENGTHS, nothingKept } from "./encoder.js";
 import type { ChosenRows, RowChoice } from "./mix.js";
+import { type RowBlock, rowBlocks, WORTH_THREADS } from "./row_blocks.js";
 import type { Rows } from "./rows.js";
 
 /** Part of a store's name: raise it when the same input gives other tokens. */
 const VERSION = 1;
-/** Bytes and rows of a block: enough that a thread is not asked for often, little enough that threads end together. */
-const BLOCK = { bytes: 1 << 18, rows: 1024 };
-/** Below this many bytes of rows a thread costs more time to start than it saves. */
-const WORTH_A_THREAD = 1 << 22;
 /** Stores that nobody has used for so long are removed when another is written. */
 const KEPT_DAYS = 30;
 
@@ -111,12 +108,17 @@ async function write(folder: string, choices: readonly RowChoice[], options: Sto
   const lengths = new Int32Array(NUM_LENGTHS * choices.length);
   const flags = new Uint8Array(choices.length);
   const order: number[][] = []; // of the blocks that are on their way
-  const { blocks, isLarge } = await lookAhead(blocksOf(choices, order), WORTH_A_THREAD / BLOCK.bytes);
-  await using pool = new EncoderPool(encoding, isLarge ? options.numThreads : 0);
+  await using pool = new BlockPool<RowBlock<RowChoice>, EncodedBlock>({
+    ...{ worker: "#encode_worker", workerData: encoding, numThreads: options.numThreads, worthThreads: WORTH_THREADS },
+    here: async () => {
+      const encoder = await Encoder.load(encoding);
+      return (block) => encoder.encode(block);
+    },
+  });
   const file = await open(join(folder, "rows.bin"), "wx");
   try {
     let [size, written] = [0, 0];
-    for await (const block of pool.encode(blocks)) {
+    for await (const block of pool.work(blocksOf(choices, order))) {
       order.shift()!.forEach((at, i) => {
         const parts = block.lengths.subarray(NUM_LENGTHS * i, NUM_LENGTHS * (i + 1));
         lengths.set(parts, NUM_LENGTHS * at);
@@ -138,43 +140,17 @@ async function write(folder: string, choices: readonly RowChoice[], options: Sto
 }
 
 /** The chosen rows in blocks; `order` is told which each of them holds. */
-async function* blocksOf(choices: readonly RowChoice[], order: number[][]): AsyncGenerator<RowBlock, void, void> {
-  let parts: Uint8Array[] = [];
-  let rows: RowBlock["rows"][number][] = [];
-  let ats: number[] = [];
-  let end = 0;
-  const finish = (): RowBlock => {
-    const block = { bytes: Uint8Array.from(Buffer.concat(parts)), rows };
-    order.push(ats);
-    [parts, rows, ats, end] = [[], [], [], 0];
-    return block;
-  };
-  for await (const { at, row } of readChosen(choices)) {
-    parts.push(Uint8Array.from(row.bytes)); // of its own: a view would keep all of what was read with it
-    end += row.bytes.length;
-    rows.push({ ...choices[at]!, end });
-    ats.push(at);
-    if (end >= BLOCK.bytes || rows.length >= BLOCK.rows) yield finish();
+async function* blocksOf(
+  choices: readonly RowChoice[],
+  order: number[][],
+): AsyncGenerator<RowBlock<RowChoice>, void, void> {
+  async function* chosen() {
+    for await (const { at, row } of readChosen(choices)) yield { ...choices[at]!, at, bytes: row.bytes };
   }
-  if (rows.length > 0) yield finish();
-}
-
-/** Whether there are more than so many blocks, and all of them. */
-async function lookAhead(
-  blocks: AsyncGenerator<RowBlock, void, void>,
-  many: number,
-): Promise<{ readonly blocks: AsyncGenerator<RowBlock, void, void>; readonly isLarge: boolean }> {
-  const first: RowBlock[] = [];
-  while (first.length <= many) {
-    const next = await blocks.next();
-    if (next.done === true) break;
-    first.push(next.value);
+  for await (const block of rowBlocks(chosen())) {
+    order.push(block.rows.map(({ at }) => at));
+    yield block;
   }
-  const all = async function* (): AsyncGenerator<RowBlock, void, void> {
-    yield* first.splice(0);
-    yield* blocks;
-  };
-  return { blocks: all(), isLarge: first.length > many };
 }
 
 async function read<Row extends TokenSequence | TokenPair>(

@@ -131,7 +131,7 @@ test.each<[string[], number, RegExp]>([
 
 test("on a terminal every answer moves one line", () => {
   let shown = "";
-  const report = new FeedbackReport("answers", { isTTY: true, columns: 200, write: (text) => (shown += text) });
+  const report = new FeedbackReport({ isTTY: true, columns: 200, write: (text) => (shown += text) });
   const one = { model: "m", done: 1, total: 4, failed: 0, prompt_tokens: 5, completion_tokens: 5, cost: 0.5 };
   const now: FeedbackProgress = { done: 1, total: 4, failed: 0, continued: 0, seconds: 2, cost: 0.5, models: [one] };
   report.report({ ...now, done: 0 });
