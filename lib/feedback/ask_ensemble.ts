@@ -1,8 +1,8 @@
-import { setMaxListeners } from "node:events";
-import { AbortedError, AnswerError, BudgetError } from "../base/errors.js";
+import { AnswerError, BudgetError } from "../base/errors.js";
 import type { KeptAnswers } from "./answers.js";
 import type { ChatModel, ChatOptions } from "./chat_model.js";
 import { type Assignment, type Member, messagesFor, seedOf } from "./ensemble.js";
+import { Halt } from "./halt.js";
 import type { Work } from "./plan.js";
 
 /** A member that can be asked. */
@@ -99,41 +99,4 @@ async function askMember<M extends AskedMember>(
     }
   };
   await Promise.all(Array.from({ length: Math.min(member.concurrency, wanted.length) }, worker));
-}
-
-/** What ends the asking before all is asked. */
-class Halt {
-  isOver = false;
-  private error: unknown;
-  private readonly controller = new AbortController();
-  private readonly abort = (): void => this.stop(undefined);
-
-  constructor(private readonly outer: AbortSignal | undefined) {
-    setMaxListeners(0, this.controller.signal); // every request listens
-    outer?.addEventListener("abort", this.abort, { once: true });
-    if (outer?.aborted) this.abort();
-  }
-
-  get signal(): AbortSignal {
-    return this.controller.signal;
-  }
-
-  /** Nothing more is asked. */
-  drain(error: unknown): void {
-    this.error ??= error;
-    this.isOver = true;
-  }
-
-  /** Nor is what was asked waited for any longer than its grace. */
-  stop(error: unknown): void {
-    this.drain(error);
-    this.controller.abort();
-  }
-
-  /** Throws what it was; a signal that came too late to stop anything is nothing. */
-  end(isAllDone: boolean): void {
-    this.outer?.removeEventListener("abort", this.abort);
-    if (this.error !== undefined) throw this.error;
-    if (this.isOver && !isAllDone) throw new AbortedError(0, "stopped before all was asked");
-  }
 }
