@@ -6,7 +6,13 @@ export { loadModel } from "./checkpoint/load_model.js";
 export { type SaveModelOptions, saveModel } from "./checkpoint/save_model.js";
 export type { DistributionSummary } from "./curate/distribution.js";
 export { CHANGES, type Change, DROP_STEPS, type DropReason, type DropStep } from "./curate/drops.js";
-export { DUPLICATE_SCOPES, type DuplicateScope, type PrepareOptions, type PrepareSettings } from "./curate/options.js";
+export {
+  DUPLICATE_SCOPES,
+  type DuplicateScope,
+  PREPARE_DEFAULTS,
+  type PrepareOptions,
+  type PrepareSettings,
+} from "./curate/options.js";
 export type { PrepareReport, ShownRow } from "./curate/prepare_report.js";
 export { REFUSAL_PHRASES } from "./curate/refusals.js";
 export type { DataStats, LengthUnit } from "./curate/stats.js";

@@ -33,23 +33,22 @@ export class BlockPool<Block, Result> implements AsyncDisposable {
   async *work(blocks: AsyncGenerator<Block, void, void>): AsyncGenerator<Result, void, void> {
     const first: Block[] = [];
     const { worthThreads = 0 } = this.options;
-    for (let next = await blocks.next(); !next.done; next = await blocks.next()) {
-      first.push(next.value);
-      if (first.length > worthThreads) break;
-    }
-    if (first.length > worthThreads) this.startThreads();
-
     const pending: Promise<Result>[] = [];
-    const most = Math.max(1, this.threads.length * AHEAD);
-    for (const block of first) {
-      pending.push(this.start(block));
-      if (pending.length >= most) yield await pending.shift()!;
+    try {
+      for (let next = await blocks.next(); !next.done; next = await blocks.next()) {
+        first.push(next.value);
+        if (first.length > worthThreads) break;
+      }
+      if (first.length > worthThreads) this.startThreads();
+      const most = Math.max(1, this.threads.length * AHEAD);
+      for await (const block of chain(first, blocks)) {
+        pending.push(this.start(block));
+        if (pending.length >= most) yield await pending.shift()!;
+      }
+      for (const result of pending) yield await result;
+    } finally {
+      await blocks.return(); // whoever stops early leaves no file open
     }
-    for await (const block of blocks) {
-      pending.push(this.start(block));
-      if (pending.length >= most) yield await pending.shift()!;
-    }
-    for (const result of pending) yield await result;
   }
 
   private startThreads(): void {
@@ -92,4 +91,9 @@ export class BlockPool<Block, Result> implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.threads.map(({ worker }) => worker.terminate()));
   }
+}
+
+async function* chain<Block>(first: readonly Block[], others: AsyncGenerator<Block, void, void>) {
+  yield* first;
+  yield* others;
 }

@@ -3,9 +3,11 @@ import type { Command } from "commander";
 import {
   CHANGES,
   type Change,
+  PREPARE_DEFAULTS as DEFAULTS,
   DROP_STEPS,
   DUPLICATE_SCOPES,
   type DuplicateScope,
+  type PrepareOptions,
   type PrepareReport,
   prepareData,
   showDuration,
@@ -16,28 +18,8 @@ import { Progress } from "./progress.js";
 import { addNumber, POSITIVE, WHOLE } from "./settings.js";
 import { interruptible } from "./signal.js";
 
-interface Flags {
+interface Flags extends PrepareOptions {
   readonly output: string;
-  readonly split: string;
-  readonly limit?: number;
-  readonly source?: string;
-  readonly strict?: boolean;
-  readonly truecase: boolean;
-  readonly refusals: boolean;
-  readonly refusalPhrases?: string;
-  readonly decontaminate?: readonly string[];
-  readonly ngram?: number;
-  readonly benchmarkField?: string;
-  readonly exactDuplicates: DuplicateScope;
-  readonly nearDuplicates: DuplicateScope;
-  readonly similarity?: number;
-  readonly shingle?: number;
-  readonly seed?: number;
-  readonly tokenizer?: string;
-  readonly testShare?: number;
-  readonly trainName: string;
-  readonly testName: string;
-  readonly examples?: number;
   readonly threads?: number;
   readonly json?: boolean;
 }
@@ -51,7 +33,7 @@ export function addPrepare(data: Command): void {
     .description("make clean dialogues of raw ones, without duplicates, in a train and a test file")
     .argument("<input...>", "rows with data (UltraChat's), messages, or prompt and completion: files or folders")
     .requiredOption("--output <folder>", "the folder to write")
-    .option("--split <name>", "which files of a folder", "train")
+    .option("--split <name>", "which files of a folder", DEFAULTS.split)
     .option("--source <name>", "where rows are from that do not say it")
     .option("--strict", "end with an error at the first row that holds no dialogue")
     .option("--no-truecase", "leave the case of letters alone")
@@ -59,23 +41,41 @@ export function addPrepare(data: Command): void {
     .option("--refusal-phrases <file>", "more phrases to drop dialogues by, one a line")
     .option("--decontaminate <file...>", "benchmarks whose questions no dialogue may hold")
     .option("--benchmark-field <name>", "the benchmarks' field that holds what is asked");
-  addNumber(prepare, "ngram", { about: "words in a row that are too much of a benchmark", ...POSITIVE }, 13);
-  for (const [flag, about, standard] of [
-    ["exact-duplicates", "of rows with the same prompt or dialogue the first stays; prompt, dialogue or off", "prompt"],
-    ["near-duplicates", "the same of rows that are similar in it", "dialogue"],
-  ] as const) {
-    prepare.option(`--${flag} <what>`, about, readScope(flag), standard);
-  }
-  addNumber(prepare, "similarity", { about: "from which on rows are near duplicates", ...SIMILARITY }, 0.8);
-  addNumber(prepare, "shingle", { about: "words that are compared together", ...POSITIVE }, 5);
-  addNumber(prepare, "seed", { about: "of the sketches that are compared", ...WHOLE }, 0);
-  prepare.option("--tokenizer <folder>", "count tokens, too");
-  addNumber(prepare, "test-share", { about: "share of prompts for the test file", ...SHARE }, 0.05);
+  addNumber(
+    prepare,
+    "ngram",
+    { about: "words in a row that are too much of a benchmark", ...POSITIVE },
+    DEFAULTS.ngram,
+  );
+  const [exact, near] = ["exact-duplicates", "near-duplicates"];
   prepare
-    .option("--train-name <name>", "the file of rows to train on, without .jsonl", "train")
-    .option("--test-name <name>", "the file of rows to test on, without .jsonl", "test");
+    .option(
+      `--${exact} <what>`,
+      "drop rows whose prompt or dialogue is there; or off",
+      readScope(exact),
+      DEFAULTS.exactDuplicates,
+    )
+    .option(
+      `--${near} <what>`,
+      "drop rows whose prompt or dialogue is like one; or off",
+      readScope(near),
+      DEFAULTS.nearDuplicates,
+    );
+  addNumber(
+    prepare,
+    "similarity",
+    { about: "from which on rows are near duplicates", ...SIMILARITY },
+    DEFAULTS.similarity,
+  );
+  addNumber(prepare, "shingle", { about: "words that are compared together", ...POSITIVE }, DEFAULTS.shingle);
+  addNumber(prepare, "seed", { about: "of the sketches that are compared", ...WHOLE }, DEFAULTS.seed);
+  prepare.option("--tokenizer <folder>", "count tokens, too");
+  addNumber(prepare, "test-share", { about: "share of prompts for the test file", ...SHARE }, DEFAULTS.testShare);
+  prepare
+    .option("--train-name <name>", "the file of rows to train on, without .jsonl", DEFAULTS.trainName)
+    .option("--test-name <name>", "the file of rows to test on, without .jsonl", DEFAULTS.testName);
   addNumber(prepare, "limit", { about: "read so many rows", ...POSITIVE });
-  addNumber(prepare, "examples", { about: "rows of each kind that the report shows", ...WHOLE }, 3);
+  addNumber(prepare, "examples", { about: "rows of each kind that the report shows", ...WHOLE }, DEFAULTS.examples);
   addNumber(prepare, "threads", { about: "default all", ...POSITIVE });
   prepare.option("--json", "print the report as one JSON object on stdout").action(run);
 }

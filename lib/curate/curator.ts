@@ -7,6 +7,7 @@ import { findBenchmark } from "./benchmarks.js";
 import type { ChangedRow, CuratedBlock, Curation, DroppedRow, KeptRow } from "./curation.js";
 import { type Dialogue, isDrop, toDialogue } from "./dialogue.js";
 import type { Drop } from "./drops.js";
+import type { TextKey } from "./exact_duplicates.js";
 import { excerpt, excerptAround } from "./excerpt.js";
 import { normalise } from "./normalise.js";
 import { findRefusal } from "./refusals.js";
@@ -61,8 +62,9 @@ export class Curator {
       const line = this.lineOf(dialogue);
       lines.push(line);
       end += line.length;
-      if (this.curation.nearDuplicates !== "off") sketches.push(Uint8Array.from(this.sketchOf(dialogue, words)));
-      kept.push({ at, end, ...this.factsOf(dialogue, words) });
+      const row = { at, end, ...this.factsOf(dialogue, words) };
+      kept.push(row);
+      if (this.curation.nearDuplicates !== "off") sketches.push(this.sketchOf(dialogue, words, row.key));
     }
     return { kept, dropped, changed, lines: joined(lines), sketches: joined(sketches) };
   }
@@ -92,11 +94,11 @@ export class Curator {
     return Buffer.from(`${JSON.stringify({ prompt, prompt_id, messages, source })}\n`);
   }
 
-  private sketchOf({ messages }: Dialogue, words: readonly Words[]): Uint8Array {
+  private sketchOf({ messages }: Dialogue, words: readonly Words[], [key]: TextKey): Uint8Array {
     const first = messages.findIndex(({ role }) => role === "user");
     const isWhole = this.curation.nearDuplicates === "dialogue";
     for (const [i, each] of words.entries()) if (isWhole || i === first) this.sketcher.add(each);
-    return this.sketcher.finish();
+    return Uint8Array.from(this.sketcher.finish(key)); // what has no words is like nothing else
   }
 
   private factsOf(dialogue: Dialogue, words: readonly Words[]): Omit<KeptRow, "at" | "end"> {

@@ -7,7 +7,7 @@ export const DROP_STEPS = {
     brokenOrder: "has its speakers out of order",
     noAnswer: "has no answer of the assistant",
   },
-  refusals: { refusal: "the assistant says a phrase of the list" },
+  refusals: { refusal: "has an assistant that says a phrase of the list" },
   decontamination: { benchmark: "has words of a benchmark" },
   exactDuplicates: { repeated: "is an earlier row again" },
   nearDuplicates: { similar: "is nearly an earlier row" },

@@ -1,6 +1,6 @@
 import { ConfigError } from "../base/errors.js";
 
-/** What is told apart by: the first message of the user, or all messages. `off`: not at all. */
+/** What of rows is compared: the first message of the user, or all messages. `off`: nothing. */
 export const DUPLICATE_SCOPES = ["prompt", "dialogue", "off"] as const;
 export type DuplicateScope = (typeof DUPLICATE_SCOPES)[number];
 
@@ -48,10 +48,11 @@ export interface PrepareOptions {
 
 /** Every option with its value; undefined where there is none. */
 export type PrepareSettings = { readonly [Key in keyof PrepareOptions]-?: PrepareOptions[Key] } & {
-  readonly [Key in keyof typeof DEFAULTS]: NonNullable<PrepareOptions[Key]>;
+  readonly [Key in keyof typeof PREPARE_DEFAULTS]: NonNullable<PrepareOptions[Key]>;
 };
 
-const DEFAULTS = {
+/** What options are where they are not given. */
+export const PREPARE_DEFAULTS = {
   split: "train",
   strict: false,
   truecase: true,
@@ -74,7 +75,7 @@ export function settle(options: PrepareOptions): PrepareSettings {
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
   const settings = {
     ...{ limit: undefined, source: undefined, refusalPhrases: undefined, benchmarkField: undefined },
-    ...{ tokenizer: undefined, ...DEFAULTS, ...given },
+    ...{ tokenizer: undefined, ...PREPARE_DEFAULTS, ...given },
   } as PrepareSettings;
   for (const [key, least] of [
     ["limit", 1],

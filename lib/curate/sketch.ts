@@ -24,21 +24,27 @@ export class Sketcher {
   add(words: Words): void {
     const length = Math.min(this.shingleSize, words.count);
     if (length === 0) return;
-    const last = words.count - length;
-    while (this.count + last + 1 > this.shingles.length) {
-      const longer = new Int32Array(2 * this.shingles.length);
+    for (let begin = 0; begin + length <= words.count; begin++) this.push(words.hash(begin, length));
+  }
+
+  private push(shingle: number): void {
+    if (this.count === this.shingles.length) {
+      const longer = new Int32Array(2 * this.count);
       longer.set(this.shingles);
       this.shingles = longer;
     }
-    for (let begin = 0; begin <= last; begin++) this.shingles[this.count++] = words.hash(begin, length);
+    this.shingles[this.count++] = shingle;
   }
 
-  /** The sketch of the set, as SKETCH_SIZE bytes that are valid until the next; the set is empty then. */
-  finish(): Uint8Array {
+  /**
+   * The sketch of the set, as SKETCH_SIZE bytes that are valid until the next; the set is empty then. A set that has no
+   * shingles is as one with the shingle `instead` alone.
+   */
+  finish(instead: number): Uint8Array {
+    if (this.count === 0) this.push(instead);
     const { values, bytes, shingles, count } = this;
     values.fill(Number.POSITIVE_INFINITY);
     this.count = 0;
-    if (count === 0) return bytes.fill(0);
     let missing = SKETCH_SIZE;
     for (let round = 0; missing > 0; round++) {
       const key = mix(this.seed ^ Math.imul(round + 1, 0x9e3779b9));

@@ -1,4 +1,4 @@
-import { foreignSpans, isMostlyCode, looksLikeCode, type Spans } from "./code_text.js";
+import { foreignSpans } from "./code_text.js";
 import type { Dialogue } from "./dialogue.js";
 import { ABBREVIATIONS, AFTER_I, BEFORE_I } from "./truecase_words.js";
 
@@ -31,13 +31,15 @@ export function truecaseDialogue(dialogue: Dialogue): Dialogue {
  */
 export function truecase(text: string): string {
   const candidates = candidatesOf(text);
-  if (candidates.length === 0 || isMostlyCode(text)) return text;
+  if (candidates.length === 0) return text;
   const spans = foreignSpans(text);
-  let result = "";
-  let copied = 0;
+  let [result, copied, nextSpan, foreignUntil] = ["", 0, 0, 0];
   for (const at of candidates) {
+    for (; nextSpan < spans.length && spans[nextSpan]![0] <= at; nextSpan++) {
+      foreignUntil = Math.max(foreignUntil, spans[nextSpan]![1]);
+    }
     const capital = capitalOf(text[at]!);
-    if (capital === undefined || isWithin(spans, at) || looksLikeCode(lineAround(text, at))) continue;
+    if (capital === undefined || at < foreignUntil) continue;
     result += text.slice(copied, at) + capital;
     copied = at + 1;
   }
@@ -89,13 +91,6 @@ function isSpeaker(text: string, at: number): boolean {
 }
 
 const plain = (word: string): string => word.toLowerCase().replace("’", "'");
-
-const isWithin = (spans: Spans, at: number): boolean => spans.some(([begin, end]) => at >= begin && at < end);
-
-function lineAround(text: string, at: number): string {
-  const end = text.indexOf("\n", at);
-  return text.slice(text.lastIndexOf("\n", at) + 1, end < 0 ? text.length : end);
-}
 
 /** The capital of a letter that has one of its own, and is the only one that has it. */
 function capitalOf(letter: string): string | undefined {

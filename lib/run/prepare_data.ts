@@ -19,7 +19,7 @@ import { prepareReportText } from "./prepare_report_text.js";
 import { PreparedFiles } from "./prepared_files.js";
 
 export interface PrepareRun extends PrepareOptions {
-  /** Threads that look at rows. Default: as many as there are processors. They do not change what comes out. */
+  /** Threads that look at rows besides this one. Default: as many as processors. They do not change what comes out. */
   readonly threads?: number | undefined;
   /** Is told how far it is, now and then. */
   readonly report?: ((progress: PrepareProgress) => void) | undefined;

@@ -26,7 +26,7 @@ describe("westwind data prepare", () => {
     const { code, stdout, stderr } = await run("data", "prepare", raw, `--output=${output}`, "--test-share=0");
     expect([code, stdout]).toEqual([0, ""]);
     expect(stderr).toMatch(
-      /^rows: 4\ndropped, the row the assistant says .*: 1\ndropped, the row is an earlier row again: 1\nchanged, the user has .*: 1\nchanged, letters were made capital: 2\nkept: 2, 2 in train\ndone in [\d.]+ s: rows in .*prepared, report in .*prepared\/report\.md\n$/,
+      /^rows: 4\ndropped, the row has an assistant that says .*: 1\ndropped, the row is an earlier row again: 1\nchanged, the user has .*: 1\nchanged, letters were made capital: 2\nkept: 2, 2 in train\ndone in [\d.]+ s: rows in .*prepared, report in .*prepared\/report\.md\n$/,
     );
     expect(readdirSync(output)).toEqual(["dropped.jsonl", "report.json", "report.md", "train.jsonl"]);
   });
@@ -101,7 +101,7 @@ describe("westwind data stats", () => {
     expect(code).toBe(0);
     expect(stdout).toMatch(/^rows: 4, dialogue 4\nroles: user 5, assistant 4\nsources: none 2, a 1, b 1\n/);
     expect(stdout).toMatch(/^prompts that an earlier row has: 1$/m);
-    expect(stdout).toMatch(/^answer, words +4 +14 +3\.5 +1 +1 +1 +3 +4 +5 +5 +5$/m);
+    expect(stdout).toMatch(/^answer, words +4 +14 +3\.5 +1 +1 +1 +3 +5 +5 +5 +5$/m);
     expect(stdout).toMatch(/^2 {2}#{40} {2}3\n3 {2}#{14} +1$/m);
   });
 

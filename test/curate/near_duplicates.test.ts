@@ -8,7 +8,7 @@ import { Words } from "../../lib/curate/words.js";
 const sketchOf = (text: string, shingle = 1, seed = 0): Uint8Array => {
   const sketcher = new Sketcher(shingle, seed);
   sketcher.add(new Words().read(text));
-  return sketcher.finish().slice();
+  return sketcher.finish(0).slice();
 };
 
 /** Two texts whose sets of words have `common` words in common, and `own` each for itself. */

@@ -219,6 +219,11 @@ describe("every row is kept, or dropped for a reason", () => {
   });
 });
 
+test("dialogues without words are like nothing but themselves", async () => {
+  const { report } = await prepare([{ data: ["?", "!"] }, { data: ["-", "+"] }, { data: ["?", "*"] }]);
+  expect(droppedOf(report)).toMatchObject({ repeated: 1, similar: 0 });
+});
+
 test("tokens are counted with a tokenizer", async () => {
   const { report } = await prepare([{ data: ["the cat", "the dog"] }], { tokenizer: "test/fixtures/text/tiny-llama" });
   expect(report.lengths.tokens).toMatchObject({ count: 1 });
