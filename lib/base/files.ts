@@ -132,9 +132,11 @@ async function isFree(path: string): Promise<boolean> {
 // One write takes at most 2^31 - 1 bytes, and may take less than it was given.
 const WRITE_BYTES = 1 << 26;
 
-async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
+/** Writes all of `bytes`, where the file stands or at `position`. */
+export async function writeAll(handle: FileHandle, bytes: Uint8Array, position?: number): Promise<void> {
   for (let at = 0; at < bytes.byteLength; ) {
-    const { bytesWritten } = await handle.write(bytes, at, Math.min(WRITE_BYTES, bytes.byteLength - at));
+    const length = Math.min(WRITE_BYTES, bytes.byteLength - at);
+    const { bytesWritten } = await handle.write(bytes, at, length, position === undefined ? null : position + at);
     at += bytesWritten;
   }
 }
@@ -149,7 +151,7 @@ async function syncTree(folder: string): Promise<void> {
 }
 
 /** Makes a rename last through a power cut, where the file system can do that. */
-async function syncFolder(folder: string): Promise<void> {
+export async function syncFolder(folder: string): Promise<void> {
   await syncPath(folder, "r").catch(() => undefined);
 }
 
@@ -200,7 +202,12 @@ function outward(error: unknown, temporary: string, path: string): unknown {
 
 async function explain(path: string, error: unknown, needed?: number): Promise<unknown> {
   if (!(error instanceof Refused)) return error;
-  const { cause } = error;
+  const what = await whatWasRefused(path, error.cause, needed);
+  return new FileError(path, `cannot be written: ${what}; nothing was changed`, { cause: error.cause });
+}
+
+/** In words, why the system did not let `path` be written. `needed`: the bytes it would have taken. */
+export async function whatWasRefused(path: string, cause: NodeJS.ErrnoException, needed?: number): Promise<string> {
   let what = WHAT[cause.code ?? ""] ?? cause.message;
   if (cause.code === "ENOENT" && (await stat(dirname(resolve(path))).catch(() => undefined))) {
     what = "the file system there takes no files";
@@ -209,5 +216,5 @@ async function explain(path: string, error: unknown, needed?: number): Promise<u
     const volume = await statfs(dirname(resolve(path))).catch(() => undefined);
     what += volume === undefined ? "free space unknown" : `${volume.bavail * volume.bsize} bytes free`;
   }
-  return new FileError(path, `cannot be written: ${what}; nothing was changed`, { cause });
+  return what;
 }
