@@ -1,12 +1,14 @@
 import type { Command } from "commander";
 
 import { BINARIZE_RULES, type BinarizeReport, binarizeFile, DROP_REASONS, UsageError } from "../index.js";
+import { hubOptions } from "./download_progress.js";
 
 interface Flags {
   readonly rule: string;
   readonly seed: string;
   readonly output: string;
   readonly keepTruthfulqa?: boolean;
+  readonly revision?: string;
   readonly json?: boolean;
 }
 
@@ -14,7 +16,8 @@ export function addFeedbackBinarize(feedback: Command): void {
   feedback
     .command("binarize")
     .description("turn scored completions into pairs of a better and a worse answer")
-    .argument("<input>", "scored completions: .jsonl, .json, .jsonl.gz or a folder of them")
+    .argument("<input>", "scored completions: .jsonl, .json, .jsonl.gz, a folder of them, or a name on the hub")
+    .option("--revision <name>", "the branch, tag or commit of a data set that is found on the hub; default main")
     .requiredOption("--output <file>", "the .jsonl file of pairs to write")
     .option("--rule <rule>", "mean (the paper's), overall or best-worst", "mean")
     .option("--seed <number>", "draws the rejected answers", "0")
@@ -27,11 +30,8 @@ export function addFeedbackBinarize(feedback: Command): void {
       const seed = Number(flags.seed);
       if (flags.seed === "" || !Number.isSafeInteger(seed) || seed < 0)
         throw new UsageError(`--seed: ${flags.seed}, expected a whole number`);
-      const counts = await binarizeFile(input, flags.output, {
-        rule,
-        seed,
-        keepTruthfulQa: flags.keepTruthfulqa === true,
-      });
+      const options = { rule, seed, keepTruthfulQa: flags.keepTruthfulqa === true };
+      const counts = await binarizeFile(input, flags.output, options, hubOptions(flags));
       process.stderr.write(`${describe(counts).join("\n")}\npairs in ${flags.output}\n`);
       if (flags.json) process.stdout.write(`${JSON.stringify(counts)}\n`);
     });

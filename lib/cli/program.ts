@@ -4,6 +4,7 @@ import { Command, CommanderError } from "commander";
 import { AbortedError, type LoadTextModel, loadEngine, UsageError, WestwindError } from "../index.js";
 import { addAlign } from "./align.js";
 import { addChat } from "./chat.js";
+import { addDownload } from "./download.js";
 import { addFeedback } from "./feedback.js";
 import { addGenerate } from "./generate.js";
 import { addInfo } from "./info.js";
@@ -27,6 +28,7 @@ function program(load: LoadTextModel): Command {
   addGenerate(westwind, load);
   addChat(westwind, load);
   addServe(westwind, loadEngine);
+  addDownload(westwind);
   addInfo(westwind);
   addQuickstart(westwind);
   return westwind;

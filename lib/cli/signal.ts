@@ -2,7 +2,10 @@
  * Runs `body` with a signal that the first Ctrl-C (or SIGTERM) raises, so that a run can save and end after the `unit`
  * it is at. The second ends the process at once.
  */
-export async function interruptible<T>(unit: "step" | "token", body: (signal: AbortSignal) => Promise<T>): Promise<T> {
+export async function interruptible<T>(
+  unit: "step" | "token" | "part",
+  body: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
   const controller = new AbortController();
   const onSignal = () => {
     if (controller.signal.aborted) process.exit(130);

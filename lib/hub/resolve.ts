@@ -14,12 +14,12 @@ export interface HubOptions {
   readonly settings?: Partial<HubSettings> | undefined;
 }
 
-export interface ModelOptions extends HubOptions {
+export interface ResolveModelOptions extends HubOptions {
   /** Is shown the folder before the weights are downloaded, and throws what speaks against it. */
   readonly inspect?: SnapshotOptions["inspect"];
 }
 
-export interface DatasetOptions extends HubOptions {
+export interface ResolveDatasetOptions extends HubOptions {
   /** The splits that will be read: files that are named for others are not downloaded. Default: all. */
   readonly splits?: readonly string[] | undefined;
 }
@@ -34,7 +34,7 @@ export interface Located {
  * A path of this machine as it is, or the folder that a model's name on the hub means; what is missing of it in the cache
  * is downloaded. A path that is missing is returned too: who opens it says so. Throws HubError, FileError, AbortedError.
  */
-export const locateModel = (nameOrPath: string, options: ModelOptions = {}): Promise<Located> =>
+export const locateModel = (nameOrPath: string, options: ResolveModelOptions = {}): Promise<Located> =>
   locate("model", nameOrPath, options, { choose: chooseModel, inspect: options.inspect });
 
 /** `locateModel` for the tokenizer of a model alone. */
@@ -42,15 +42,15 @@ export const locateTokenizer = (nameOrPath: string, options: HubOptions = {}): P
   locate("model", nameOrPath, options, { choose: chooseTokenizer });
 
 /** `locateModel` for the files of a data set. */
-export const locateDataset = (nameOrPath: string, options: DatasetOptions = {}): Promise<Located> =>
+export const locateDataset = (nameOrPath: string, options: ResolveDatasetOptions = {}): Promise<Located> =>
   locate("dataset", nameOrPath, options, { choose: chooseData(options.splits) });
 
 /** The path of `locateModel`. */
-export const resolveModel = async (nameOrPath: string, options?: ModelOptions): Promise<string> =>
+export const resolveModel = async (nameOrPath: string, options?: ResolveModelOptions): Promise<string> =>
   (await locateModel(nameOrPath, options)).path;
 
 /** The path of `locateDataset`. */
-export const resolveDataset = async (nameOrPath: string, options?: DatasetOptions): Promise<string> =>
+export const resolveDataset = async (nameOrPath: string, options?: ResolveDatasetOptions): Promise<string> =>
   (await locateDataset(nameOrPath, options)).path;
 
 async function locate(

@@ -43,8 +43,8 @@ export const feedbackKeys = {
       "mean: the best mean rating against a random worse answer (the paper). overall: by overall_score (the released data). best-worst: the best against the worst.",
     ),
   seed: integer(0).default(0).describe("Draws the rejected answers."),
-  input: text("a file or folder of scored completions").describe(
-    "Scored completions: a .jsonl, .json or .jsonl.gz file, or a folder of them.",
+  input: text("a file or folder of scored completions, or a name on the hub").describe(
+    "Scored completions: a .jsonl, .json or .jsonl.gz file, a folder of them, or a data set's name on the hub.",
   ),
   output: text("a file to write").describe("The .jsonl file of pairs to write."),
 };

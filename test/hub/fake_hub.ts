@@ -71,7 +71,10 @@ export class FakeHub {
   /** Makes a commit and lets a branch be it. Returns its name. */
   push(kind: "model" | "dataset", name: string, files: FakeFiles, revision = "main"): string {
     const stored = Object.entries(files).map(([path, file]): [string, FakeFile] => {
-      return [path, typeof file === "string" ? { bytes: Buffer.from(file) } : Buffer.isBuffer(file) ? { bytes: file } : file];
+      return [
+        path,
+        typeof file === "string" ? { bytes: Buffer.from(file) } : Buffer.isBuffer(file) ? { bytes: file } : file,
+      ];
     });
     const commit = SHA1(JSON.stringify([kind, name, stored.map(([path, { bytes }]) => [path, sha256(bytes)])]));
     this.commits.set(`${kind} ${name} ${commit}`, new Map(stored));
@@ -114,7 +117,10 @@ export class FakeHub {
   }
 
   private commitOf(kind: string, name: string, revision: string): string | undefined {
-    return this.refs.get(`${kind} ${name} ${revision}`) ?? (this.commits.has(`${kind} ${name} ${revision}`) ? revision : undefined);
+    return (
+      this.refs.get(`${kind} ${name} ${revision}`) ??
+      (this.commits.has(`${kind} ${name} ${revision}`) ? revision : undefined)
+    );
   }
 
   private refuse(response: ServerResponse, kind: string, name: string): void {
@@ -135,7 +141,9 @@ export class FakeHub {
       const lfs = { oid: sha256(bytes), size: bytes.length, pointerSize: pointer.length };
       return { type: "file", path, size: bytes.length, oid, ...(isLarge && { lfs }) };
     });
-    const folders = [...new Set([...files.keys()].filter((path) => path.includes("/")).map((path) => path.split("/")[0]))];
+    const folders = [
+      ...new Set([...files.keys()].filter((path) => path.includes("/")).map((path) => path.split("/")[0])),
+    ];
     const all = [...folders.map((path) => ({ type: "directory", path, size: 0, oid: SHA1(path!) })), ...entries];
     const from = Number(query.get("cursor") ?? 0);
     if (from + PER_PAGE < all.length) {

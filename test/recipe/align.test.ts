@@ -99,14 +99,14 @@ describe("problems", () => {
       "sft.beta: a key of dpo recipes, this is an sft recipe (a.yaml:10)",
       'seed: "x", expected an integer >= 0 (a.yaml:5)',
       'feedback.rule: "best", expected one of mean, overall, best-worst (a.yaml:12)',
-      "feedback.input: missing, expected a file or folder of scored completions",
+      "feedback.input: missing, expected a file or folder of scored completions, or a name on the hub",
       "dpo.beta: -1, expected a number > 0 (a.yaml:14)",
     ]);
   });
 
   test("what is missing is missed by the section that needs it", () => {
     expect(problemsOf(() => parse("sft: {dataset_name: d}"))).toEqual([
-      "sft.model_name_or_path: missing, expected the folder of a model",
+      "sft.model_name_or_path: missing, expected the folder of a model, or its name on the hub",
       "sft.output_dir: missing, expected a folder to write to",
     ]);
   });
