@@ -45,7 +45,7 @@ export function addGenerate(westwind: Command, load: LoadTextModel): void {
   generate
     .option("--prompt <text>", "what the user says")
     .option(
-      "--prompts <file or name>",
+      "--prompts <file>",
       "rows with prompt or messages (.jsonl, or a data set's name on the hub), or a prompt a line (.txt)",
     )
     .option("--output <file>", "with --prompts: the rows and their answers, as JSON lines")

@@ -48,7 +48,7 @@ export function addServe(westwind: Command, load: LoadEngine): void {
   const command = westwind
     .command("serve")
     .description("answer over HTTP as OpenAI's API does")
-    .requiredOption("--model <folder or name>", "a model in Hugging Face's layout, or its name on the hub")
+    .requiredOption("--model <folder>", "a model in Hugging Face's layout, or its name on the hub")
     .option("--revision <name>", "the branch, tag or commit of a model that is found on the hub; default main")
     .option("--name <name>", "the model's name in requests and answers; default the folder's")
     .option("--host <address>", "the address to listen on; another than this machine's own needs a key", "127.0.0.1")

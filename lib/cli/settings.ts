@@ -116,7 +116,7 @@ export interface ModelFlags {
 
 export function addModel(command: Command): void {
   command
-    .requiredOption("--model <folder or name>", "a model in Hugging Face's layout, or its name on the hub")
+    .requiredOption("--model <folder>", "a model in Hugging Face's layout, or its name on the hub")
     .option("--revision <name>", "the branch, tag or commit of a model that is found on the hub; default main")
     .option("--device <name>", "auto, cpu, cuda or cuda:N", "auto")
     .option("--dtype <name>", "bfloat16 or float32; default bfloat16 on a GPU, float32 on a CPU")

@@ -75,7 +75,7 @@ async function fromCache(context: HubContext, cache: RepoCache, choose: Choose, 
   const there = commit === undefined ? [] : await cache.readSnapshot(commit);
   if (commit === undefined || there.length === 0) {
     const which = repo.revision === "main" ? "" : ` at ${repo.revision}`;
-    throw refuse(`is neither on this machine${which} nor in the cache ${settings.cache}`);
+    throw refuse(`is neither on this machine nor${which} in the cache ${settings.cache}`);
   }
   const files = (await cache.readTree(commit)) ?? there;
   const missing = await cache.missing(commit, choose.from(files));

@@ -63,6 +63,10 @@ export class FakeHub {
     return addressOf(this.hub);
   }
 
+  get endpointOfStore(): string {
+    return addressOf(this.store);
+  }
+
   /** What of the paths that were asked for, in order, matches. */
   asked(pattern: RegExp): string[] {
     return this.seen.map(({ url }) => url).filter((url) => pattern.test(url));
@@ -88,19 +92,18 @@ export class FakeHub {
     this.seen.push(seen);
     if (await this.interfere(seen, response)) return;
     const { pathname, searchParams } = new URL(request.url!, "http://host");
-    const path = decodeURIComponent(pathname);
-    if (server === "store") return sendBytes(request, response, this.blobs.get(path.slice(1)));
-    const api = /^\/api\/(model|dataset)s\/(.+?)\/(revision|tree)\/([^/]+)$/.exec(path);
+    if (server === "store") return sendBytes(request, response, this.blobs.get(pathname.slice(1)));
+    const api = /^\/api\/(model|dataset)s\/(.+?)\/(revision|tree)\/([^/]+)$/.exec(pathname);
     if (api !== null) {
-      const [, kind, name, what, revision] = api;
+      const [, kind, name, what, revision] = api.map(decodeURIComponent);
       const commit = this.commitOf(kind!, name!, revision!);
       if (commit === undefined) return this.refuse(response, kind!, name!);
       if (what === "revision") return sendJson(response, { _id: "1", id: name, sha: commit, private: false });
       return this.sendPage(response, this.commits.get(`${kind} ${name} ${commit}`)!, request.url!, searchParams);
     }
-    const file = /^\/(datasets\/)?(.+?)\/resolve\/([^/]+)\/(.+)$/.exec(path);
+    const file = /^\/(datasets\/)?(.+?)\/resolve\/([^/]+)\/(.+)$/.exec(pathname);
     if (file === null) return refuse(response, 404, "Nothing", "no such route");
-    const [, isData, name, revision, filePath] = file;
+    const [, isData, name, revision, filePath] = file.map((part) => part && decodeURIComponent(part));
     const kind = isData ? "dataset" : "model";
     const commit = this.commitOf(kind, name!, revision!);
     if (commit === undefined) return this.refuse(response, kind, name!);
@@ -111,7 +114,7 @@ export class FakeHub {
       response.setHeader("etag", `"${gitHash(found.bytes)}"`);
       return sendBytes(request, response, found.bytes);
     }
-    const location = `${addressOf(this.store)}/${sha256(found.bytes)}`;
+    const location = `${this.endpointOfStore}/${sha256(found.bytes)}`;
     const linked = { "x-linked-etag": `"${sha256(found.bytes)}"`, "x-linked-size": found.bytes.length };
     response.writeHead(302, { location, ...linked }).end(`Found. Redirecting to ${location}`);
   }
