@@ -12,9 +12,13 @@ import type { HubSettings } from "./settings.js";
  * The folder of one model or data set in the cache, laid out as Python's huggingface_hub does:
  *
  *     models--owner--name/refs/main                     the commit that main was
- *     models--owner--name/trees/<commit>.json           what files a commit has
  *     models--owner--name/blobs/<hash>                  a content
  *     models--owner--name/snapshots/<commit>/<file>     a link to its content
+ *     models--owner--name/trees/<commit>.json           the files that a commit has, where huggingface_hub listed them
+ *     models--owner--name/.westwind/<commit>.json       the same, where westwind did
+ *
+ * westwind has a listing of its own, since huggingface_hub takes a snapshot that lacks a file of its listing for an
+ * unfinished one, and files that are of no use here are not downloaded.
  */
 export class RepoCache {
   readonly folder: string;
@@ -52,21 +56,19 @@ export class RepoCache {
 
   /** The files of a commit, if they were listed before. */
   async readTree(commit: string): Promise<HubFile[] | undefined> {
-    try {
-      const { format_version: format, files } = JSON.parse(await readFile(this.tree(commit), "utf8"));
-      if (format !== TREE_FORMAT || !isObject(files)) return undefined;
-      const listed = Object.entries(files as Record<string, TreeEntry>).map(([path, entry]) => toFile(path, entry));
-      return listed.every(isHubFile) ? listed : undefined;
-    } catch {
-      return undefined; // not there, or nothing of ours: the hub is asked
+    for (const folder of [OWN_TREES, "trees"]) {
+      const files = await readTreeFile(join(this.folder, folder, `${commit}.json`)).catch(() => undefined);
+      if (files !== undefined) return files;
     }
+    return undefined;
   }
 
   async writeTree(commit: string, files: readonly HubFile[]): Promise<void> {
     const sorted = files.toSorted((a, b) => (a.path < b.path ? -1 : 1));
     const tree = { format_version: TREE_FORMAT, files: Object.fromEntries(sorted.map((f) => [f.path, toEntry(f)])) };
-    await makeFolder(dirname(this.tree(commit)));
-    await writeFileAtomic(this.tree(commit), JSON.stringify(tree, null, 1));
+    const folder = join(this.folder, OWN_TREES);
+    await makeFolder(folder);
+    await writeFileAtomic(join(folder, `${commit}.json`), JSON.stringify(tree, null, 1));
   }
 
   /** The files of a snapshot that are there whole. Their hashes are not known. */
@@ -112,10 +114,6 @@ export class RepoCache {
   private ref(revision: string): string {
     return join(this.folder, "refs", ...revision.split("/"));
   }
-
-  private tree(commit: string): string {
-    return join(this.folder, "trees", `${commit}.json`);
-  }
 }
 
 /** Whether there is a file of so many bytes, at the path or where a link there leads. */
@@ -124,6 +122,7 @@ export async function hasSize(path: string, size: number): Promise<boolean> {
   return found?.isFile() === true && found.size === size;
 }
 
+const OWN_TREES = ".westwind";
 const TREE_FORMAT = 1;
 
 interface TreeEntry {
@@ -132,6 +131,14 @@ interface TreeEntry {
   readonly lfs_sha256?: string;
   readonly lfs_size?: number;
   readonly xet_hash?: string;
+}
+
+/** The files of a listing; undefined where it is of a form that is not known. */
+async function readTreeFile(path: string): Promise<HubFile[] | undefined> {
+  const { format_version: format, files } = JSON.parse(await readFile(path, "utf8"));
+  if (format !== TREE_FORMAT || !isObject(files)) return undefined;
+  const listed = Object.entries(files as Record<string, TreeEntry>).map(([path, entry]) => toFile(path, entry));
+  return listed.every(isHubFile) ? listed : undefined;
 }
 
 const toEntry = ({ size, blobId, sha256, xetHash }: HubFile): TreeEntry => ({

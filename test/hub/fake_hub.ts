@@ -64,7 +64,7 @@ export class FakeHub {
   }
 
   get endpointOfStore(): string {
-    return addressOf(this.store);
+    return addressOf(this.store).replace("127.0.0.1", "localhost");
   }
 
   /** What of the paths that were asked for, in order, matches. */

@@ -24,7 +24,7 @@ test("a model comes whole, laid out as huggingface_hub does", async () => {
     [
       ...[`blobs/${config}`, `blobs/${tokenizer}`, `blobs/${sha256(weights)}`],
       ...["config.json", "model.safetensors", "tokenizer.json"].map((name) => `snapshots/${commit}/${name}`),
-      ...["refs/main", `trees/${commit}.json`],
+      ...["refs/main", `.westwind/${commit}.json`],
     ].sort(),
   );
   expect(readlinkSync(join(path, "model.safetensors"))).toBe(`../../blobs/${sha256(weights)}`);
