@@ -82,7 +82,7 @@ export const dataKeys = {
 
 /** Ways to say one thing: a later one (a section's, a command line's) takes the place of an earlier one of its group. */
 export const ALTERNATIVES: readonly (readonly (readonly string[])[])[] = [
-  [["dataset_name", "dataset_revision"], ["dataset_mixer"], ["dataset_mixture"]],
+  [["dataset_name"], ["dataset_mixer"], ["dataset_mixture"]],
   [["dataset_splits"], ["dataset_train_split", "dataset_test_split"]],
   [["warmup_ratio"], ["warmup_steps"]],
 ];

@@ -15,7 +15,10 @@ export interface Places {
   readonly facts: readonly (readonly [string, string])[];
 }
 
-/** Finds what a recipe names, and downloads what is missing of it. Throws HubError, FileError, ModelError, AbortedError. */
+/**
+ * Finds what a recipe names, and downloads what is missing of it: the weights, which take longest, last. Throws
+ * HubError, FileError, ModelError, AbortedError.
+ */
 export async function* locateAll(recipe: TrainingRecipe, signal?: AbortSignal): AsyncGenerator<RunEvent, Places> {
   const { model_name_or_path, tokenizer_name_or_path, dataset_name, dataset_mixer, dataset_mixture } = recipe;
   const facts: [string, string][] = [];
@@ -29,14 +32,6 @@ export async function* locateAll(recipe: TrainingRecipe, signal?: AbortSignal): 
   const dataset = (name: string, splits: readonly string[], revision: string | null) =>
     found("data set", (options) => locateDataset(name, { ...options, splits, revision }));
 
-  const model = yield* found("model", (options) =>
-    locateModel(model_name_or_path, { ...options, revision: recipe.model_revision, inspect: readModelConfig }),
-  );
-  const tokenizer =
-    tokenizer_name_or_path === null
-      ? model
-      : yield* found("tokenizer", (options) => locateTokenizer(tokenizer_name_or_path, options));
-
   const splits = recipe.dataset_splits ?? [recipe.dataset_train_split, recipe.dataset_test_split];
   const named = dataset_name === null ? null : (yield* dataset(dataset_name, splits, recipe.dataset_revision)).path;
   const mixer: [string, number][] = [];
@@ -47,9 +42,17 @@ export async function* locateAll(recipe: TrainingRecipe, signal?: AbortSignal): 
   for (const part of dataset_mixture?.datasets ?? []) {
     parts.push({ ...part, id: (yield* dataset(part.id, [part.split], part.revision)).path });
   }
+
+  const tokenizer =
+    tokenizer_name_or_path === null
+      ? undefined
+      : yield* found("tokenizer", (options) => locateTokenizer(tokenizer_name_or_path, options));
+  const model = yield* found("model", (options) =>
+    locateModel(model_name_or_path, { ...options, revision: recipe.model_revision, inspect: readModelConfig }),
+  );
   return {
     model,
-    tokenizer: tokenizer.path,
+    tokenizer: (tokenizer ?? model).path,
     dataset: {
       dataset_name: named,
       dataset_mixer: dataset_mixer && Object.fromEntries(mixer),

@@ -1,4 +1,4 @@
-import { lstatSync, readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
+import { lstatSync, readFileSync, readlinkSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 
@@ -60,6 +60,31 @@ test("what a new commit shares with an old one is not downloaded again", async (
   expect([before.snapshot?.commit, after.snapshot?.commit]).toEqual([first, second]);
   expect(hub.asked(/resolve/)).toEqual([`/owner/new/resolve/${second}/config.json`]);
   expect([read(before, "config.json"), read(after, "config.json")].map(String)).toEqual(['{"a": 1}\n', '{"a": 2}\n']);
+});
+
+test("a listing of huggingface_hub's is as good as one of ours, and one of no known form is asked for anew", async () => {
+  const commit = hub.push("model", "owner/list", modelFiles());
+  await use.model("owner/list");
+  const repo = join(use.cache, "models--owner--list");
+  renameSync(join(repo, ".westwind"), join(repo, "trees"));
+  const askedAgain = async () => {
+    hub.seen.length = 0;
+    await use.model("owner/list");
+    return hub.asked(/tree\//).length;
+  };
+  expect(await askedAgain()).toBe(0);
+  const path = join(repo, "trees", `${commit}.json`);
+  for (const [from, to] of [
+    ['"format_version": 1', '"format_version": 2'],
+    ['"config.json"', '"../config.json"'],
+    ["{", ""],
+  ] as const) {
+    const text = readFileSync(path, "utf8");
+    writeFileSync(path, text.replace(from, to));
+    expect(await askedAgain()).toBe(2);
+    rmSync(join(repo, ".westwind"), { recursive: true });
+    writeFileSync(path, text);
+  }
 });
 
 test("a branch, a tag, and an old commit are found by their names", async () => {

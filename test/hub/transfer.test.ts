@@ -1,5 +1,3 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdirSync, readdirSync, readFileSync, renameSync, utimesSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -7,7 +5,6 @@ import { describe, expect, test } from "vitest";
 
 import { AbortedError, HubError } from "../../lib/base/errors.js";
 import { ownTag } from "../../lib/base/temporary.js";
-import { refresh } from "../cli/command.js";
 import { gather, modelFiles, read, someBytes, useHub } from "./downloads.js";
 import { type Interfere, sendBytes, sha256 } from "./fake_hub.js";
 
@@ -263,54 +260,6 @@ test("calls at the same time share one download, and one that is stopped hands i
   expect(await one).toBeInstanceOf(AbortedError);
   expect(read(await other, "model.safetensors").equals(weights(19))).toBe(true);
   expect(rangesOf(/./)).toEqual([undefined, "bytes=40000-"]);
-});
-
-describe("processes", () => {
-  /** A process that downloads; its standard output is the folder. */
-  function start(name: string) {
-    refresh();
-    const environment = { ...process.env, HF_ENDPOINT: hub.endpoint, HF_HUB_CACHE: use.cache, HF_TOKEN: "" };
-    const child = spawn(process.execPath, ["dist/cli/main.js", "download", name], { env: environment });
-    let stdout = "";
-    child.stdout.on("data", (data) => (stdout += data));
-    return { child, ended: once(child, "close").then(([code]) => ({ code, stdout })) };
-  }
-
-  test("two at once end with one whole file, which came once", async () => {
-    hub.push("model", "o/two", modelFiles(LENGTH, 20));
-    hub.interfere = async ({ server }) => {
-      if (server === "store") await sleep(300); // so that the other is sure to come meanwhile
-      return false;
-    };
-    const [a, b] = await Promise.all([start("o/two").ended, start("o/two").ended]);
-    expect([a.code, b.code]).toEqual([0, 0]);
-    expect(a.stdout).toBe(b.stdout);
-    expect(readFileSync(join(a.stdout.trim(), "model.safetensors")).equals(weights(20))).toBe(true);
-    expect(use.blobs("models--o--two").filter((name) => name.includes("incomplete"))).toEqual([]);
-  });
-
-  test("one that is killed leaves no half blob, and the next goes on", async () => {
-    hub.push("model", "o/kill", modelFiles(LENGTH, 21));
-    hub.interfere = ({ server }, response) => {
-      if (server !== "store") return false;
-      response.writeHead(200, { "content-length": LENGTH }).write(weights(21).subarray(0, 60_000));
-      return true;
-    };
-    const { child, ended } = start("o/kill");
-    const partial = (): string[] => use.blobs("models--o--kill").filter((name) => name.startsWith(sha256(weights(21))));
-    await expect.poll(() => hub.seen.some(({ server }) => server === "store"), { timeout: 10_000 }).toBe(true);
-    await sleep(200);
-    child.kill("SIGKILL");
-    expect((await ended).code).toBe(null);
-    expect(partial()).toEqual([expect.stringMatching(/^[0-9a-f]{64}\.[0-9a-f]{8}-\d+-[0-9a-f]{8}\.incomplete$/)]);
-    hub.interfere = () => false;
-    hub.seen.length = 0;
-    const next = await start("o/kill").ended;
-    expect(next.code).toBe(0);
-    expect(readFileSync(join(next.stdout.trim(), "model.safetensors")).equals(weights(21))).toBe(true);
-    expect(rangesOf(/./)).toEqual(["bytes=60000-"]);
-    expect(partial()).toEqual([sha256(weights(21))]);
-  });
 });
 
 test("a file that cannot be written is said by its name", async () => {

@@ -82,6 +82,13 @@ test("overrides reach the shared keys and the sections", () => {
   expect(feedback).toMatchObject({ rule: "best-worst", seed: 3, output: "o2/feedback/pairs.jsonl" });
 });
 
+test("a shared data set's revision is sft's, as the data set is", () => {
+  const text = FILE.replace("dataset_name: chats", "dataset_name: o/chats\ndataset_revision: v1");
+  const { sft, dpo } = parse(text);
+  expect(sft?.recipe).toMatchObject({ dataset_name: "o/chats", dataset_revision: "v1" });
+  expect(dpo?.recipe).toMatchObject({ dataset_revision: null });
+});
+
 test("a shared key of one kind reaches only that kind", () => {
   const { sft, dpo } = parse(`beta: 0.3\n${FILE.replace("  beta: 0.2\n", "")}`);
   expect(dpo?.recipe.beta).toBe(0.3);
