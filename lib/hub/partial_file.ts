@@ -24,20 +24,18 @@ export class PartialFile {
 
   /** Takes what was left of `blob`, or begins it; undefined where another process, or another call, is at it. */
   static async claim(blob: string): Promise<PartialFile | undefined> {
-    const path = `${blob}.${ownTag()}${ENDING}`;
-    const { leftovers, isHeld } = await survey(blob);
-    for (const left of leftovers) {
-      if (await rename(left.path, path).then(isTrue, isFalse)) {
-        await touch(path);
-        return new PartialFile(blob, path);
-      }
+    if (claimed.has(blob)) return undefined;
+    claimed.add(blob);
+    try {
+      const path = await take(blob);
+      if (path !== undefined) return new PartialFile(blob, path);
+    } catch (cause) {
+      claimed.delete(blob);
+      const what = await whatWasRefused(blob, cause as NodeJS.ErrnoException);
+      throw new FileError(blob, `cannot be written: ${what}`, { cause });
     }
-    if (isHeld) return undefined;
-    const handle = await open(path, "wx").catch(async (cause) => {
-      throw new FileError(blob, `cannot be written: ${await whatWasRefused(blob, cause)}`, { cause });
-    });
-    await handle.close();
-    return new PartialFile(blob, path);
+    claimed.delete(blob);
+    return undefined;
   }
 
   /** Bytes of the largest part of `blob` that there is, whoever holds it. */
@@ -48,7 +46,7 @@ export class PartialFile {
 
   /** Becomes the blob. False where another process took it over meanwhile. The content has to be on the disk already. */
   async finish(): Promise<boolean> {
-    clearInterval(this.touching);
+    this.end();
     const isMoved = await rename(this.path, this.blob).then(isTrue, isFalse);
     await syncFolder(dirname(this.blob));
     return isMoved;
@@ -56,23 +54,49 @@ export class PartialFile {
 
   /** Is there for anybody to go on with. */
   async release(): Promise<void> {
-    clearInterval(this.touching);
+    this.end();
     await rename(this.path, `${this.blob}.${FREE}${ENDING}`).catch(isFalse);
   }
 
   async discard(): Promise<void> {
-    clearInterval(this.touching);
+    this.end();
     await rm(this.path, { force: true });
   }
+
+  private end(): void {
+    clearInterval(this.touching);
+    claimed.delete(this.blob);
+  }
+}
+
+/** The blobs that calls of this process are at. */
+const claimed = new Set<string>();
+
+/** Makes a part this process's own, a new one where there is none; undefined where another process has one. */
+async function take(blob: string): Promise<string | undefined> {
+  const path = `${blob}.${ownTag()}${ENDING}`;
+  const { leftovers, held } = await survey(blob);
+  for (const left of leftovers) {
+    if (!(await rename(left.path, path).then(isTrue, isFalse))) continue;
+    await touch(path);
+    return path;
+  }
+  if (held.length > 0) return undefined;
+  await (await open(path, "wx")).close();
+  const [first] = (await survey(blob)).held.sort((a, b) => a.bornAt - b.bornAt || (a.path < b.path ? -1 : 1));
+  if (first === undefined || first.path === path) return path;
+  await rm(path, { force: true }); // another process began it at the same moment
+  return undefined;
 }
 
 interface Part {
   readonly path: string;
   readonly size: number;
+  readonly bornAt: number;
 }
 
 /** The parts of a blob: those to take, largest first, and those that are held. */
-async function survey(blob: string): Promise<{ leftovers: Part[]; held: Part[]; isHeld: boolean }> {
+async function survey(blob: string): Promise<{ leftovers: Part[]; held: Part[] }> {
   const [leftovers, held]: [Part[], Part[]] = [[], []];
   const prefix = `${basename(blob)}.`;
   for (const name of await readdir(dirname(blob)).catch(() => [])) {
@@ -83,10 +107,10 @@ async function survey(blob: string): Promise<{ leftovers: Part[]; held: Part[]; 
     const found = await stat(path).catch(() => undefined);
     if (found === undefined) continue;
     const isLeft = tag === FREE || isTagGone(tag) === true || Date.now() - found.mtimeMs > STALE_MS;
-    (isLeft ? leftovers : held).push({ path, size: found.size });
+    (isLeft ? leftovers : held).push({ path, size: found.size, bornAt: found.birthtimeMs });
   }
   leftovers.sort((a, b) => b.size - a.size);
-  return { leftovers, held, isHeld: held.length > 0 };
+  return { leftovers, held };
 }
 
 const isTrue = (): boolean => true;
