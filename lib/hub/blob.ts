@@ -51,8 +51,7 @@ async function complete(
 ): Promise<void> {
   let isWrong = false;
   try {
-    const handle = await open(partial.path, "r+").catch(() => undefined);
-    if (handle === undefined) return; // another process took it over
+    const handle = await open(partial.path, "r+");
     try {
       let transfer = await Transfer.from(handle, file);
       const resumedAt = transfer.done;
@@ -72,7 +71,9 @@ async function complete(
     await partial.finish();
   } catch (error) {
     await (isWrong ? partial.discard() : partial.release());
-    throw error;
+    const { syscall, code } = error as NodeJS.ErrnoException;
+    const isTakenOver = syscall === "open" && code === "ENOENT"; // by another process, as finish may find too
+    if (!isTakenOver) throw error;
   }
 }
 
@@ -116,7 +117,7 @@ class Transfer {
       await ask(context, url, range, async (response, alive) => {
         if (response.status !== 206) await this.restart();
         this.check(context, response);
-        for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
+        for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
           if (this.done + chunk.byteLength > this.file.size) throw this.tooLong(context);
           await writeAll(this.handle, chunk, this.done);
           this.checksum.update(chunk);

@@ -88,6 +88,16 @@ export class RepoCache {
     return files.filter((_, i) => !isThere[i]);
   }
 
+  /** Links files of which another snapshot brought the content, and returns the others. */
+  async linkBlobs(commit: string, files: readonly HubFile[]): Promise<HubFile[]> {
+    const absent: HubFile[] = [];
+    for (const file of files) {
+      if (await hasSize(this.blob(file), file.size)) await this.link(commit, file);
+      else absent.push(file);
+    }
+    return absent;
+  }
+
   /** Lets a snapshot show a blob that is there, as a file of its name. */
   async link(commit: string, file: HubFile): Promise<void> {
     const path = join(this.snapshot(commit), file.path);

@@ -24,18 +24,10 @@ export class PartialFile {
 
   /** Takes what was left of `blob`, or begins it; undefined where another process, or another call, is at it. */
   static async claim(blob: string): Promise<PartialFile | undefined> {
-    if (claimed.has(blob)) return undefined;
-    claimed.add(blob);
-    try {
-      const path = await take(blob);
-      if (path !== undefined) return new PartialFile(blob, path);
-    } catch (cause) {
-      claimed.delete(blob);
-      const what = await whatWasRefused(blob, cause as NodeJS.ErrnoException);
-      throw new FileError(blob, `cannot be written: ${what}`, { cause });
-    }
-    claimed.delete(blob);
-    return undefined;
+    const path = await take(blob).catch(async (cause) => {
+      throw new FileError(blob, `cannot be written: ${await whatWasRefused(blob, cause)}`, { cause });
+    });
+    return path === undefined ? undefined : new PartialFile(blob, path);
   }
 
   /** Bytes of the largest part of `blob` that there is, whoever holds it. */
@@ -46,7 +38,7 @@ export class PartialFile {
 
   /** Becomes the blob. False where another process took it over meanwhile. The content has to be on the disk already. */
   async finish(): Promise<boolean> {
-    this.end();
+    clearInterval(this.touching);
     const isMoved = await rename(this.path, this.blob).then(isTrue, isFalse);
     await syncFolder(dirname(this.blob));
     return isMoved;
@@ -54,23 +46,15 @@ export class PartialFile {
 
   /** Is there for anybody to go on with. */
   async release(): Promise<void> {
-    this.end();
+    clearInterval(this.touching);
     await rename(this.path, `${this.blob}.${FREE}${ENDING}`).catch(isFalse);
   }
 
   async discard(): Promise<void> {
-    this.end();
+    clearInterval(this.touching);
     await rm(this.path, { force: true });
   }
-
-  private end(): void {
-    clearInterval(this.touching);
-    claimed.delete(this.blob);
-  }
 }
-
-/** The blobs that calls of this process are at. */
-const claimed = new Set<string>();
 
 /** Makes a part this process's own, a new one where there is none; undefined where another process has one. */
 async function take(blob: string): Promise<string | undefined> {
@@ -85,7 +69,7 @@ async function take(blob: string): Promise<string | undefined> {
   await (await open(path, "wx")).close();
   const [first] = (await survey(blob)).held.sort((a, b) => a.bornAt - b.bornAt || (a.path < b.path ? -1 : 1));
   if (first === undefined || first.path === path) return path;
-  await rm(path, { force: true }); // another process began it at the same moment
+  await rm(path, { force: true }); // another one began it at the same moment
   return undefined;
 }
 

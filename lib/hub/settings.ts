@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { ConfigError } from "../base/errors.js";
 
 /** Where the hub is and how it is asked. */
 export interface HubSettings {
@@ -25,7 +26,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 /**
  * The settings that the environment gives, by the names that Python's huggingface_hub knows: HF_ENDPOINT, HF_HUB_CACHE,
  * HF_HOME, HF_TOKEN, HF_TOKEN_PATH, HF_HUB_OFFLINE, HF_HUB_DISABLE_SYMLINKS, HF_HUB_DISABLE_IMPLICIT_TOKEN. `given` goes
- * before them.
+ * before them. Throws ConfigError for what cannot be an address or a token.
  */
 export async function hubSettings(
   given: Partial<HubSettings> = {},
@@ -34,9 +35,13 @@ export async function hubSettings(
   const of = (...names: readonly string[]): string | undefined =>
     names.map((name) => environment[name]?.trim()).find((value) => value !== undefined && value !== "");
   const isOn = (...names: readonly string[]): boolean => /^(?:1|on|yes|true)$/i.test(of(...names) ?? "");
+  const endpoint = (of("HF_ENDPOINT") ?? "https://huggingface.co").replace(/\/+$/, "");
+  if (!/^https?:\/\//.test(endpoint) || !URL.canParse(endpoint)) {
+    throw new ConfigError("HF_ENDPOINT", `${endpoint}, expected an address as https://huggingface.co`);
+  }
   const home = withHome(of("HF_HOME") ?? join(of("XDG_CACHE_HOME") ?? join("~", ".cache"), "huggingface"));
   return {
-    endpoint: (of("HF_ENDPOINT") ?? "https://huggingface.co").replace(/\/+$/, ""),
+    endpoint,
     cache: withHome(of("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE") ?? join(home, "hub")),
     token: isOn("HF_HUB_DISABLE_IMPLICIT_TOKEN")
       ? undefined
@@ -51,12 +56,18 @@ export async function hubSettings(
 
 function fromVariable(environment: Environment): HubSettings["token"] {
   const source = ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"].find((name) => environment[name]?.trim());
-  return source === undefined ? undefined : { value: environment[source]!.trim(), source };
+  return source === undefined ? undefined : toToken(environment[source]!, source);
 }
 
 async function fromFile(source: string): Promise<HubSettings["token"]> {
-  const value = (await readFile(source, "utf8").catch(() => "")).trim();
-  return value === "" ? undefined : { value, source };
+  const text = await readFile(source, "utf8").catch(() => "");
+  return text.trim() === "" ? undefined : toToken(text, source);
+}
+
+function toToken(text: string, source: string): HubSettings["token"] {
+  const value = text.trim();
+  if (/^[!-~]+$/.test(value)) return { value, source };
+  throw new ConfigError(source, "holds a blank or a character that no token has, expected one token");
 }
 
 const withHome = (path: string): string => path.replace(/^~(?=$|\/)/, homedir());

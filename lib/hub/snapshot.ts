@@ -96,18 +96,13 @@ async function fill(
   missing: readonly HubFile[],
   { inspect }: SnapshotOptions,
 ): Promise<void> {
-  await checkRoom(context, cache, missing);
-  const meter = new Meter(context, commit, missing);
-  const weights = missing.filter(isWeights);
-  await download(
-    context,
-    cache,
-    commit,
-    missing.filter((file) => !isWeights(file)),
-    meter,
-  );
-  if (weights.length === 0) return;
-  await inspect?.(cache.snapshot(commit));
+  const absent = await cache.linkBlobs(commit, missing);
+  await checkRoom(context, cache, absent);
+  const meter = new Meter(context, commit, absent);
+  const weights = absent.filter(isWeights);
+  const others = absent.filter((file) => !isWeights(file));
+  await download(context, cache, commit, others, meter);
+  if (weights.length > 0) await inspect?.(cache.snapshot(commit));
   await download(context, cache, commit, weights, meter);
 }
 

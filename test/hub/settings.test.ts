@@ -27,6 +27,17 @@ test("the token is the variable's, or else the file's", async () => {
   expect((await of({ HF_HOME: folder, HF_HUB_DISABLE_IMPLICIT_TOKEN: "1" })).token).toBeUndefined();
 });
 
+test("what cannot be an address or a token is refused, and the token is not shown", async () => {
+  const refused = "HF_ENDPOINT: huggingface.co, expected an address as https://huggingface.co";
+  await expect(of({ HF_ENDPOINT: "huggingface.co" })).rejects.toThrow(refused);
+  await expect(of({ HF_ENDPOINT: "https://" })).rejects.toThrow(/^HF_ENDPOINT: /);
+  for (const token of ["hf_a b", "hf_ä", "hf_a\nhf_b"]) {
+    await expect(of({ HF_TOKEN: token })).rejects.toThrow(
+      /^HF_TOKEN: holds a blank or a character that no token has, expected one token$/,
+    );
+  }
+});
+
 test("the endpoint has no slash at its end, and flags are on by several words", async () => {
   expect((await of({})).endpoint).toBe("https://huggingface.co");
   expect((await of({ HF_ENDPOINT: "http://mirror/hf//" })).endpoint).toBe("http://mirror/hf");

@@ -51,12 +51,14 @@ test("the second time only the commit is asked for, and of a pinned commit nothi
   expect(hub.seen).toEqual([]);
 });
 
-test("what a new commit shares with an old one is not downloaded again", async () => {
+test("what a new commit shares with an old one is not downloaded again, nor counted", async () => {
   const first = hub.push("model", "owner/new", modelFiles());
   const before = await use.model("owner/new");
   const second = hub.push("model", "owner/new", { ...modelFiles(), "config.json": '{"a": 2}\n' });
   hub.seen.length = 0;
-  const after = await use.model("owner/new");
+  const { events, onEvent } = gather();
+  const after = await use.model("owner/new", { onEvent });
+  expect(events.find((event) => event.kind === "downloading")).toMatchObject({ total: 9 });
   expect([before.snapshot?.commit, after.snapshot?.commit]).toEqual([first, second]);
   expect(hub.asked(/resolve/)).toEqual([`/owner/new/resolve/${second}/config.json`]);
   expect([read(before, "config.json"), read(after, "config.json")].map(String)).toEqual(['{"a": 1}\n', '{"a": 2}\n']);

@@ -85,6 +85,23 @@ describe("a connection that is cut", () => {
     expect(read(located, "model.safetensors").equals(weights(4))).toBe(true);
     expect(rangesOf(/./)).toEqual([undefined, "bytes=70000-"]);
   });
+
+  test("which is slow is none of those", async () => {
+    hub.push("model", "o/slow", modelFiles(LENGTH, 24));
+    hub.interfere = async ({ server }, response) => {
+      if (server !== "store") return false;
+      response.writeHead(200, { "content-length": LENGTH });
+      for (let at = 0; at < LENGTH; at += 25_000) {
+        response.write(weights(24).subarray(at, at + 25_000));
+        await sleep(60);
+      }
+      response.end();
+      return true;
+    };
+    const located = await use.model("o/slow", { settings: { stallMs: 250 } });
+    expect(read(located, "model.safetensors").equals(weights(24))).toBe(true);
+    expect(rangesOf(/./)).toEqual([undefined]);
+  });
 });
 
 describe("what was left of a download", () => {
@@ -116,7 +133,9 @@ describe("what was left of a download", () => {
 
     hub.push("model", "o/long", modelFiles(LENGTH, 8));
     leave("models--o--long", 8, "free", Buffer.alloc(LENGTH + 1));
+    hub.seen.length = 0;
     expect(read(await use.model("o/long"), "model.safetensors").equals(weights(8))).toBe(true);
+    expect(rangesOf(/./)).toEqual([undefined]);
   });
 
   test("needs no server where it is all there", async () => {
@@ -126,14 +145,19 @@ describe("what was left of a download", () => {
     expect(rangesOf(/./)).toEqual([]);
   });
 
-  test("by a process that is gone is taken over, and what another program left is let be", async () => {
+  test("by another program is let be", async () => {
+    hub.push("model", "o/other", modelFiles(LENGTH, 23));
+    const other = leave("models--o--other", 23, "1a2b3c4d", Buffer.from("python's"));
+    expect(read(await use.model("o/other"), "model.safetensors").equals(weights(23))).toBe(true);
+    expect(readFileSync(other, "utf8")).toBe("python's");
+  }, 5000);
+
+  test("by a process that is gone is taken over", async () => {
     hub.push("model", "o/gone", modelFiles(LENGTH, 10));
     const gone = ownTag().replace(/-\d+-/, "-999999999-");
     leave("models--o--gone", 10, gone, weights(10).subarray(0, 5000));
-    const other = leave("models--o--gone", 10, "1a2b3c4d", Buffer.from("python's"));
     expect(read(await use.model("o/gone"), "model.safetensors").equals(weights(10))).toBe(true);
     expect(rangesOf(/./)).toEqual(["bytes=5000-"]);
-    expect(readFileSync(other, "utf8")).toBe("python's");
   });
 
   test("by a process that has not touched it for a minute is taken over", async () => {
@@ -235,12 +259,16 @@ test("a signal stops it and leaves what came for the next call", async () => {
   expect(rangesOf(/./)).toEqual(["bytes=90000-"]);
 });
 
-test("calls at the same time share one download, and one that is stopped hands it on", async () => {
-  hub.push("model", "o/same", modelFiles(LENGTH, 18));
-  const all = await Promise.all([1, 2, 3, 4, 5].map(() => use.model("o/same")));
-  expect(all.every((located) => read(located, "model.safetensors").equals(weights(18)))).toBe(true);
-  expect(rangesOf(/./)).toEqual([undefined]);
+test("calls at the same time share one download", async () => {
+  const contents = Array.from({ length: 40 }, (_, i) => someBytes(1000, 100 + i));
+  hub.push("dataset", "o/same", Object.fromEntries(contents.map((bytes, i) => [`train-${i}.jsonl`, bytes])));
+  const all = await Promise.all([1, 2, 3, 4].map(() => use.dataset("o/same")));
+  expect(new Set(all.map(({ path }) => path)).size).toBe(1);
+  expect(contents.filter((bytes, i) => !read(all[0]!, `train-${i}.jsonl`).equals(bytes))).toEqual([]);
+  expect(hub.asked(/resolve/).length).toBe(40);
+});
 
+test("a call that is stopped hands its download on", async () => {
   hub.push("model", "o/hand", modelFiles(LENGTH, 19));
   const controller = new AbortController();
   let slow = true;
@@ -250,7 +278,6 @@ test("calls at the same time share one download, and one that is stopped hands i
     response.writeHead(200, { "content-length": LENGTH }).write(weights(19).subarray(0, 40_000));
     return true;
   };
-  hub.seen.length = 0;
   const one = use.model("o/hand", { signal: controller.signal }).catch((error) => error);
   await expect.poll(() => rangesOf(/./).length).toBe(1);
   await sleep(100);
@@ -260,6 +287,32 @@ test("calls at the same time share one download, and one that is stopped hands i
   expect(await one).toBeInstanceOf(AbortedError);
   expect(read(await other, "model.safetensors").equals(weights(19))).toBe(true);
   expect(rangesOf(/./)).toEqual([undefined, "bytes=40000-"]);
+});
+
+test("a part that another process takes over and completes is taken from it", async () => {
+  hub.push("model", "o/thief", modelFiles(LENGTH, 25));
+  hub.interfere = ({ server }) => {
+    if (server !== "store") return false;
+    const name = use.blobs("models--o--thief").find((name) => name.startsWith(sha256(weights(25))))!;
+    const blobs = join(use.cache, "models--o--thief/blobs");
+    renameSync(join(blobs, name), join(blobs, sha256(weights(25))));
+    writeFileSync(join(blobs, sha256(weights(25))), weights(25));
+    return false;
+  };
+  expect(read(await use.model("o/thief"), "model.safetensors").equals(weights(25))).toBe(true);
+  expect(use.blobs("models--o--thief").filter((name) => name.includes("incomplete"))).toEqual([]);
+});
+
+test("a store that refuses is asked anew by way of the hub", async () => {
+  hub.push("model", "o/expired", modelFiles(LENGTH, 26));
+  let left = 1;
+  hub.interfere = ({ server }, response) => {
+    if (server !== "store" || left-- <= 0) return false;
+    response.writeHead(403).end("Request has expired");
+    return true;
+  };
+  expect(read(await use.model("o/expired"), "model.safetensors").equals(weights(26))).toBe(true);
+  expect(hub.asked(/resolve.*safetensors/).length).toBe(2);
 });
 
 test("a file that cannot be written is said by its name", async () => {
