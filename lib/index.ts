@@ -75,7 +75,21 @@ export type {
   TextGenerator,
   TokenLogprob,
 } from "./generate/request.js";
-export type { LoadedTextModel, LoadTextModel, TextModel } from "./generate/text_model.js";
+export type { LoadedTextModel, TextModel } from "./generate/text_model.js";
+export type { HubEvent } from "./hub/context.js";
+export {
+  type HubOptions,
+  type Located,
+  locateDataset,
+  locateModel,
+  locateTokenizer,
+  type ResolveDatasetOptions,
+  type ResolveModelOptions,
+  resolveDataset,
+  resolveModel,
+} from "./hub/resolve.js";
+export type { HubSettings } from "./hub/settings.js";
+export type { Snapshot } from "./hub/snapshot.js";
 export { type ModelConfig, readModelConfig } from "./model/config.js";
 export { initialise } from "./model/init.js";
 export { Llama } from "./model/llama.js";
@@ -88,7 +102,7 @@ export { type FeedbackGenerateRecipe, parseFeedbackGenerate } from "./recipe/fee
 export { type FeedbackScoreRecipe, parseFeedbackScore } from "./recipe/feedback_score.js";
 export { type ParsedRecipe, parseRecipe } from "./recipe/parse.js";
 export type { DpoRecipe, SftRecipe } from "./recipe/schema.js";
-export { showDuration, showNumber } from "./report/number.js";
+export { showBytes, showDuration, showNumber } from "./report/number.js";
 export { textTable } from "./report/table.js";
 export { alignStages, type Follow, type Stage } from "./run/align.js";
 export { type AnsweredPrompt, answerPrompt } from "./run/answer_prompt.js";
@@ -106,7 +120,7 @@ export {
 } from "./run/generate_feedback.js";
 export { type GenerateFileOptions, type GenerateProgress, generateFile } from "./run/generate_file.js";
 export { type GenerateTextOptions, generateText } from "./run/generate_text.js";
-export { type LoadEngineOptions, type LoadedEngine, loadEngine } from "./run/load_engine.js";
+export { type LoadEngineOptions, type LoadedEngine, type LoadTextModel, loadEngine } from "./run/load_engine.js";
 export { type PrepareProgress, type PrepareRun, prepareData } from "./run/prepare_data.js";
 export { type PromptOptions, type PromptRow, readPromptRows } from "./run/prompt_rows.js";
 export type { RunOptions } from "./run/run.js";

@@ -118,6 +118,29 @@ export class BudgetError extends WestwindError {
   }
 }
 
+/** Why the hub did not give something. `denied`: not to this token. `damaged`: what came is not what was promised. */
+export type HubFailure =
+  | "not-found"
+  | "denied"
+  | "offline"
+  | "unreachable"
+  | "rate-limited"
+  | "server"
+  | "answer"
+  | "damaged";
+
+/** A model or data set that the hub did not give. `repo` is its name, `fact` the message without it. */
+export class HubError extends WestwindError {
+  constructor(
+    readonly repo: string,
+    readonly failure: HubFailure,
+    readonly fact: string,
+    options?: ErrorOptions,
+  ) {
+    super("ERR_HUB", `${repo}: ${fact}`, options);
+  }
+}
+
 /** An internal promise was broken: a defect of westwind, not of its input. */
 export function assert(condition: unknown, message: string): asserts condition {
   if (!condition) throw new Error(`assertion failed: ${message}`);

@@ -23,8 +23,8 @@ export function addChat(westwind: Command, load: LoadTextModel): void {
 
 /** Loads the model and chats until the input ends. */
 export async function runChat(flags: ChatFlags, load: LoadTextModel, streams: ChatStreams): Promise<void> {
-  const { model: folder, system } = flags;
-  await using loaded = await load(folder, loadOptionsOf(flags));
+  const { model: name, system } = flags;
+  await using loaded = await load(name, loadOptionsOf(flags, { terminal: streams.stderr }));
   const conversation = new Conversation(loaded);
   conversation.system = system;
   const isTyped = streams.stdin.isTTY === true && streams.stderr.isTTY === true;
@@ -38,11 +38,11 @@ export async function runChat(flags: ChatFlags, load: LoadTextModel, streams: Ch
     colours: !process.env.NO_COLOR,
   });
   const facts = [
-    ["model", folder],
+    ["model", loaded.commit === undefined ? name : `${name} at ${loaded.commit}`],
     ["device", loaded.device],
   ] as const;
   const session = new ChatSession(conversation, terminal, settingsOf(flags), facts);
-  if (isTyped) note(terminal.colours.dim(`${folder} on ${loaded.device}; /help lists the commands`));
+  if (isTyped) note(terminal.colours.dim(`${name} on ${loaded.device}; /help lists the commands`));
   const interrupt = (): void => session.interrupt();
   process.on("SIGINT", interrupt);
   try {

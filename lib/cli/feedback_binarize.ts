@@ -10,6 +10,7 @@ import {
   rankFile,
   UsageError,
 } from "../index.js";
+import { hubOptions } from "./download_progress.js";
 import { addNumber, WHOLE } from "./settings.js";
 
 interface Flags {
@@ -21,6 +22,7 @@ interface Flags {
   readonly minMargin?: number;
   readonly minChosen?: number;
   readonly keepAll?: boolean;
+  readonly revision?: string;
   readonly json?: boolean;
 }
 
@@ -31,7 +33,8 @@ export function addFeedbackBinarize(feedback: Command): void {
   const binarize = feedback
     .command("binarize")
     .description("turn scored completions into pairs of a better and a worse answer")
-    .argument("<input>", "scored completions: .jsonl, .json, .jsonl.gz or a folder of them")
+    .argument("<input>", "scored completions: .jsonl, .json, .jsonl.gz, a folder of them, or a name on the hub")
+    .option("--revision <name>", "the branch, tag or commit of a data set that is found on the hub; default main")
     .requiredOption("--output <file>", "the .jsonl file of pairs to write")
     .option("--rule <rule>", "mean (the paper's), overall or best-worst", "mean");
   addNumber(binarize, "seed", { about: "draws the rejected answers", ...WHOLE }, 0);
@@ -46,7 +49,8 @@ export function addFeedbackBinarize(feedback: Command): void {
     .action(async (input: string, flags: Flags) => {
       const { output, keepAll } = flags;
       const options = optionsOf(flags);
-      const counts = await (keepAll ? rankFile(input, output, options) : binarizeFile(input, output, options));
+      const write = keepAll ? rankFile : binarizeFile;
+      const counts = await write(input, output, options, hubOptions(flags));
       process.stderr.write(`${describe(counts).join("\n")}\n${keepAll ? "rankings" : "pairs"} in ${output}\n`);
       if (flags.json) process.stdout.write(`${JSON.stringify(counts)}\n`);
     });

@@ -10,6 +10,7 @@ import {
   showNumber,
   UsageError,
 } from "../index.js";
+import { hubOptions } from "./download_progress.js";
 import { Progress, type Terminal } from "./progress.js";
 import {
   addModel,
@@ -43,7 +44,10 @@ export function addGenerate(westwind: Command, load: LoadTextModel): void {
   addModel(generate);
   generate
     .option("--prompt <text>", "what the user says")
-    .option("--prompts <file>", "rows with prompt or messages (.jsonl), or a prompt a line (.txt)")
+    .option(
+      "--prompts <file>",
+      "rows with prompt or messages (.jsonl, or a data set's name on the hub), or a prompt a line (.txt)",
+    )
     .option("--output <file>", "with --prompts: the rows and their answers, as JSON lines")
     .option("--continue", "with --prompts: keep the answers of a call that was stopped")
     .option("--system <text>", "what the system says before")
@@ -76,7 +80,7 @@ async function answerOne(flags: Flags, load: LoadTextModel): Promise<void> {
   }
   if (flags.logprobs !== undefined && !flags.json) throw new UsageError("--logprobs: expected --json beside it");
   const answers = await interruptible("token", async (signal) => {
-    await using model = await load(flags.model, loadOptionsOf(flags));
+    await using model = await load(flags.model, loadOptionsOf(flags, { signal }));
     return await answerPrompt(model, prompt, { ...requestOf(flags), system, raw, signal });
   });
   for (const answer of answers) process.stdout.write(flags.json ? `${JSON.stringify(answer)}\n` : `${answer.text}\n`);
@@ -89,10 +93,11 @@ async function answerFile(flags: Flags, load: LoadTextModel): Promise<void> {
   const prompts = { system, raw };
   const shown = new GenerateReport();
   const result = await interruptible("token", async (signal) => {
-    const rows = await readPromptRows(flags.prompts!, prompts);
-    await using model = await load(flags.model, loadOptionsOf(flags));
+    const rows = await readPromptRows(flags.prompts!, prompts, hubOptions({}, signal));
+    await using model = await load(flags.model, loadOptionsOf(flags, { signal }));
+    const name = model.commit === undefined ? flags.model : `${flags.model} at ${model.commit}`;
     return await generateFile(model, rows, output, {
-      ...{ model: flags.model, prompts, request: requestOf(flags), concurrency: flags.concurrency },
+      ...{ model: name, prompts, request: requestOf(flags), concurrency: flags.concurrency },
       ...{ continue: flags.continue, report: (progress) => shown.report(progress), signal },
     }).finally(() => shown.end());
   });

@@ -5,6 +5,7 @@ import { AbortedError, BudgetError, type LoadTextModel, loadEngine, UsageError, 
 import { addAlign } from "./align.js";
 import { addChat } from "./chat.js";
 import { addData } from "./data.js";
+import { addDownload } from "./download.js";
 import { addFeedback } from "./feedback.js";
 import { addGenerate } from "./generate.js";
 import { addInfo } from "./info.js";
@@ -30,6 +31,7 @@ function program(load: LoadTextModel): Command {
   addGenerate(westwind, load);
   addChat(westwind, load);
   addServe(westwind, loadEngine);
+  addDownload(westwind);
   addInfo(westwind);
   addQuickstart(westwind);
   return westwind;

@@ -12,9 +12,10 @@ import {
   serve,
   UsageError,
 } from "../index.js";
+import { hubOptions } from "./download_progress.js";
 
-/** Loads a model's folder into an engine. */
-export type LoadEngine = (folder: string, options: LoadEngineOptions) => Promise<ServedModel & AsyncDisposable>;
+/** Loads a model's folder, or a model by its name on the hub, into an engine. */
+export type LoadEngine = (nameOrPath: string, options: LoadEngineOptions) => Promise<ServedModel & AsyncDisposable>;
 
 type Flags = Readonly<Record<string, string | boolean | undefined>>;
 
@@ -47,7 +48,8 @@ export function addServe(westwind: Command, load: LoadEngine): void {
   const command = westwind
     .command("serve")
     .description("answer over HTTP as OpenAI's API does")
-    .requiredOption("--model <folder>", "a model in Hugging Face's layout")
+    .requiredOption("--model <folder>", "a model in Hugging Face's layout, or its name on the hub")
+    .option("--revision <name>", "the branch, tag or commit of a model that is found on the hub; default main")
     .option("--name <name>", "the model's name in requests and answers; default the folder's")
     .option("--host <address>", "the address to listen on; another than this machine's own needs a key", "127.0.0.1")
     .option("--port <number>", "0 takes one that is free", "8000")
@@ -64,12 +66,12 @@ export function addServe(westwind: Command, load: LoadEngine): void {
 
 async function run(flags: Flags, load: LoadEngine): Promise<void> {
   const folder = String(flags.model);
-  const { device, dtype, chatTemplate } = flags as Readonly<Record<string, string | undefined>>;
+  const { device, dtype, chatTemplate, revision } = flags as Readonly<Record<string, string | undefined>>;
   const graceSeconds = numberOf(flags, "graceSeconds") ?? 30;
   const options = serveOptions(flags, folder);
   checkServeOptions(options); // before the model is loaded, which takes longest
   const engine = Object.fromEntries(ENGINE.map(([key]) => [key, numberOf(flags, key)] as const));
-  await using model = await load(folder, { ...engine, device, dtype, chatTemplate });
+  await using model = await load(folder, { ...engine, device, dtype, chatTemplate, hub: hubOptions({ revision }) });
   const server = await serve(model, options);
   say(`${options.name} at ${server.url}/v1`);
   await untilSignal(server, graceSeconds);

@@ -1,6 +1,8 @@
 import type { Command } from "commander";
 
 import { type GenerationRequest, UsageError } from "../index.js";
+import { hubOptions } from "./download_progress.js";
+import type { Terminal } from "./progress.js";
 
 // What may be set of how a model answers, for the flags of `westwind generate` and `chat` and the chat's /set.
 
@@ -105,6 +107,7 @@ export function settingsOf(flags: Settings): Settings {
 /** The flags with which a command finds its model. */
 export interface ModelFlags {
   readonly model: string;
+  readonly revision?: string;
   readonly device: string;
   readonly dtype?: string;
   readonly threads?: number;
@@ -113,7 +116,8 @@ export interface ModelFlags {
 
 export function addModel(command: Command): void {
   command
-    .requiredOption("--model <folder>", "a model in Hugging Face's layout")
+    .requiredOption("--model <folder>", "a model in Hugging Face's layout, or its name on the hub")
+    .option("--revision <name>", "the branch, tag or commit of a model that is found on the hub; default main")
     .option("--device <name>", "auto, cpu, cuda or cuda:N", "auto")
     .option("--dtype <name>", "bfloat16 or float32; default bfloat16 on a GPU, float32 on a CPU")
     .option(
@@ -124,6 +128,9 @@ export function addModel(command: Command): void {
 }
 
 /** How those flags ask for the model. */
-export function loadOptionsOf({ device, dtype, threads, chatTemplate }: ModelFlags) {
-  return { device, dtype, threads, chatTemplate };
+export function loadOptionsOf(
+  { device, dtype, threads, chatTemplate, revision }: ModelFlags,
+  { signal, terminal }: { readonly signal?: AbortSignal; readonly terminal?: Terminal } = {},
+) {
+  return { device, dtype, threads, chatTemplate, hub: hubOptions({ revision }, signal, terminal) };
 }

@@ -3,7 +3,7 @@
  * it is at. The second ends the process at once.
  */
 export async function interruptible<T>(
-  unit: "step" | "token" | "answer" | "row",
+  unit: "step" | "token" | "answer" | "row" | "part",
   body: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const controller = new AbortController();

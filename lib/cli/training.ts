@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 
 import { type ParsedRecipe, parseRecipe, type RunEvent, type RunSummary, runDpo, runSft } from "../index.js";
+import { DownloadProgress } from "./download_progress.js";
 import { Progress, progressLine } from "./progress.js";
 import { interruptible } from "./signal.js";
 
@@ -63,6 +64,7 @@ class Pace {
   private totalSteps = 0;
   private seconds = 0;
   private steps = 0;
+  private readonly downloads = new DownloadProgress();
 
   show(event: Exclude<RunEvent, { kind: "finished" }>, progress: Progress): void {
     switch (event.kind) {
@@ -70,6 +72,11 @@ class Pace {
         this.totalSteps = event.plan.totalSteps;
         progress.say(`device: ${event.device}`);
         for (const [name, value] of event.facts) progress.say(`${name}: ${value}`);
+        return;
+      case "downloading":
+      case "waiting":
+      case "located":
+        this.downloads.show(event);
         return;
       case "encoding":
         progress.update(`tokens: ${event.done} of ${event.total} rows`);

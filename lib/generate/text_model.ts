@@ -12,15 +12,6 @@ export interface TextModel {
 export interface LoadedTextModel extends TextModel, AsyncDisposable {
   /** What it computes on and in. */
   readonly device: string;
+  /** Its commit, if it is one of the hub's. */
+  readonly commit?: string | undefined;
 }
-
-/** Makes a model's folder ready to answer; loadEngine is one. */
-export type LoadTextModel = (
-  folder: string,
-  options: {
-    readonly device?: string | undefined;
-    readonly dtype?: string | undefined;
-    readonly threads?: number | undefined;
-    readonly chatTemplate?: string | undefined;
-  },
-) => Promise<LoadedTextModel>;

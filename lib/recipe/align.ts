@@ -17,7 +17,7 @@ export interface AlignRecipe {
 
 const STAGES = ["sft", "feedback", "dpo"] as const;
 const isStage = (key: string): boolean => (STAGES as readonly string[]).includes(key);
-const DATA_SET = /^dataset_(name|mixer|mixture|splits|configs?|train_split|test_split)$/;
+const DATA_SET = /^dataset_(name|revision|mixer|mixture|splits|configs?|train_split|test_split)$/;
 
 /**
  * Reads one file with the sections `sft`, `feedback` (`generate`, `score`, `binarize`) and `dpo`. Keys outside of them hold

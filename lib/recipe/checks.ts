@@ -14,6 +14,11 @@ export function findContradictions(recipe: SftRecipe | DpoRecipe, given: Readonl
     problems.push({ key: second, message: `given beside ${first}, expected one of the two` });
   }
 
+  if (recipe.dataset_revision !== null && recipe.dataset_name === null) {
+    const other = recipe.dataset_mixture === null ? "" : "; a part of dataset_mixture has its own revision";
+    problems.push({ key: "dataset_revision", message: `given without dataset_name, expected both or neither${other}` });
+  }
+
   if (recipe.dataset_splits !== null) {
     const other = ["dataset_train_split", "dataset_test_split"].find((key) => given.has(key));
     if (other !== undefined)

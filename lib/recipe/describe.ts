@@ -136,8 +136,8 @@ A recipe is a YAML file in the language of TRL and the alignment-handbook: their
 - Dots lead into mappings and lists: \`--dataset_mixture.seed=1\`, \`--dataset_mixture.datasets.0.weight=0.5\`.
 - Of \`dataset_name\`, \`dataset_mixer\` and \`dataset_mixture\` one is needed. One given on the command line takes the
   place of another in the file; so it is with \`warmup_ratio\` and \`warmup_steps\`, and with the two ways to name splits.
-- Paths are relative to the current directory, not to the recipe, as in the alignment-handbook. Nothing is downloaded:
-  a hub's name is read as a path.
+- Paths are relative to the current directory, not to the recipe, as in the alignment-handbook. What is
+  no path of this machine and looks like \`owner/name\` is found on the hub: [hub.md](hub.md).
 - Unknown keys, wrong types and keys given twice are errors, all told at once, each with its line.
 - Keys of features that are not here parse, so that any handbook recipe can be read; a run that needs one is refused.`;
 

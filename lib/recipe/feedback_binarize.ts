@@ -14,8 +14,8 @@ export const feedbackBinarizeSchema = z.strictObject({
   keep_truthfulqa: flag().default(false).describe("Keep prompts of TruthfulQA, on which models are later evaluated."),
   min_margin: real({ atLeast: 0 }).default(0).describe("Least difference of the two scores of a pair."),
   min_chosen: real().nullable().default(null).describe("Least score of the better answer; null: any."),
-  input: text("a file or folder of scored completions").describe(
-    "Scored completions: a .jsonl, .json or .jsonl.gz file, or a folder of them.",
+  input: text("a file or folder of scored completions, or a name on the hub").describe(
+    "Scored completions: a .jsonl, .json or .jsonl.gz file, a folder of them, or a data set's name on the hub.",
   ),
   output: text("a file to write").describe("The .jsonl file of pairs to write."),
 });

@@ -110,8 +110,8 @@ export const budgetKeys = settings(
 export const memberSchema = z.strictObject(memberKeys);
 
 export const feedbackGenerateSchema = z.strictObject({
-  prompts: text("a file or folder of rows").describe(
-    "Rows with messages whose last is the user's, prompt or instruction: a file, or a folder of them.",
+  prompts: text("a file or folder of rows, or a name on the hub").describe(
+    "Rows with messages whose last is the user's, prompt or instruction: a file, a folder of them, or a data set's name on the hub.",
   ),
   split: text().default("train").describe("Which files of a folder."),
   limit: integer(1).nullable().default(null).describe("Only the first so many prompts; null: all."),

@@ -37,8 +37,8 @@ export const judgeSchema = z.strictObject({
 });
 
 export const feedbackScoreSchema = z.strictObject({
-  input: text("a file or folder of completions").describe(
-    "Completions, as westwind feedback generate writes them: a file, or a folder of them.",
+  input: text("a file or folder of completions, or a name on the hub").describe(
+    "Completions, as westwind feedback generate writes them: a file, a folder of them, or a data set's name on the hub.",
   ),
   split: text().default("train").describe("Which files of a folder."),
   limit: integer(1).nullable().default(null).describe("Only the first so many rows; null: all."),

@@ -14,7 +14,11 @@ const testSplitSize = () =>
   );
 
 const mixturePart = z.strictObject({
-  id: text("a file or folder").describe("File or folder of the data set."),
+  id: text("a file, a folder or a name on the hub").describe("File or folder of the data set, or its name on the hub."),
+  revision: text()
+    .nullable()
+    .default(null)
+    .describe("Branch, tag or commit of a data set that is found on the hub; null: main."),
   config: text().nullable().default(null).describe("Configuration; only `default`, the folder itself, is read."),
   split: text().default("train").describe("Split to take rows from."),
   columns: texts().nullable().default(null).describe("Columns to keep; null: all."),
@@ -27,7 +31,7 @@ const mixturePart = z.strictObject({
 const mixture = z.strictObject({
   datasets: described(
     z.array(mixturePart).min(1),
-    "a list of data sets, each with id, config, split, columns, weight",
+    "a list of data sets, each with id, revision, config, split, columns, weight",
   ).describe("The parts, in order."),
   test_split_size: testSplitSize().nullable().default(null).describe("Rows put aside for evaluation after mixing."),
   seed: integer(0).default(0).describe("Draws the rows of each part, mixes them, and draws the test split."),
@@ -38,8 +42,12 @@ export const dataKeys = {
     .nullable()
     .default(null)
     .describe(
-      "A .jsonl, .json or .jsonl.gz file, or a folder with one file per split. One of the three data set keys is needed.",
+      "A .jsonl, .json or .jsonl.gz file, a folder with one file per split, or a name on the hub. One of the three data set keys is needed.",
     ),
+  dataset_revision: text()
+    .nullable()
+    .default(null)
+    .describe("Branch, tag or commit of a dataset_name that is found on the hub; null: main."),
   dataset_config: text()
     .nullable()
     .default(null)

@@ -2,8 +2,8 @@
 const IGNORED_FOR: Readonly<Record<string, string>> = {
   "nothing is uploaded":
     "push_to_hub hub_model_id hub_model_revision hub_revision hub_strategy hub_token hub_private_repo hub_always_push push_to_hub_model_id push_to_hub_organization push_to_hub_token",
-  "models and data are read from this machine's folders":
-    "model_revision model_code_revision trust_remote_code model_init_kwargs ref_model_init_kwargs",
+  "models are read by westwind's own code":
+    "model_code_revision trust_remote_code model_init_kwargs ref_model_init_kwargs",
   "a run's records are log.jsonl and report.md":
     "report_to run_name project logging_dir wandb_entity wandb_project wandb_run_group trackio_space_id trackio_bucket_id trackio_static_space_id",
   "what is printed is the command line's choice": "log_level log_level_replica log_on_each_node disable_tqdm",
@@ -37,8 +37,7 @@ const IGNORED_FOR: Readonly<Record<string, string>> = {
   "a run that is stopped always saves": "enable_jit_checkpoint",
   "tokens are always counted": "include_num_input_tokens_seen include_tokens_per_second",
   "load_best_model_at_end is not in this version": "metric_for_best_model greater_is_better",
-  "there is nothing of the kind":
-    "debug skip_memory_metrics past_index fp16_opt_level half_precision_backend dataset_revision",
+  "there is nothing of the kind": "debug skip_memory_metrics past_index fp16_opt_level half_precision_backend",
 };
 
 export const IGNORED: ReadonlyMap<string, string> = new Map(

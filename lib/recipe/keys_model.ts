@@ -3,10 +3,17 @@ import { flag, integer, oneOf, text } from "./values.js";
 export const DTYPES = ["auto", "float32", "bfloat16", "float16"] as const;
 
 export const modelKeys = {
-  model_name_or_path: text("the folder of a model").describe(
-    "Folder of the model to train: config.json, safetensors, tokenizer files. For dpo it is also the frozen reference.",
+  model_name_or_path: text("the folder of a model, or its name on the hub").describe(
+    "Folder of the model to train: config.json, safetensors, tokenizer files; or its name on the hub. For dpo it is also the frozen reference.",
   ),
-  tokenizer_name_or_path: text().nullable().default(null).describe("Folder of the tokenizer; null: the model's own."),
+  model_revision: text()
+    .nullable()
+    .default(null)
+    .describe("Branch, tag or commit of a model that is found on the hub; null: main."),
+  tokenizer_name_or_path: text()
+    .nullable()
+    .default(null)
+    .describe("Folder of the tokenizer, or its name on the hub, where main is taken; null: the model's own."),
   chat_template: text()
     .nullable()
     .default(null)

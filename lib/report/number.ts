@@ -6,6 +6,14 @@ export function showNumber(value: number): string {
   return String(Number(value.toPrecision(4)));
 }
 
+/** "4.52 GB", in thousands as the hub counts. */
+export function showBytes(bytes: number): string {
+  const power = Math.min(UNITS.length - 1, Math.floor(Math.log10(Math.max(1, bytes)) / 3));
+  return `${Number((bytes / 1000 ** power).toPrecision(3))} ${UNITS[power]}`;
+}
+
+const UNITS = ["bytes", "kB", "MB", "GB", "TB"];
+
 /** "3 h 05 min", "2 min 07 s", "12.3 s" */
 export function showDuration(seconds: number): string {
   if (seconds < 59.95) return `${seconds.toFixed(1)} s`;

@@ -3,8 +3,8 @@ import type { Price, Tally } from "../feedback/budget.js";
 import type { ChatModel, ChatOptions } from "../feedback/chat_model.js";
 import { endpointModel } from "../feedback/endpoint.js";
 import { localModel } from "../feedback/local_model.js";
-import type { LoadTextModel } from "../generate/text_model.js";
 import { type ChatModelRecipe, nameOf } from "../recipe/feedback_generate.js";
+import type { LoadTextModel } from "./load_engine.js";
 
 // A model as a recipe names it becomes one that answers.
 

@@ -1,9 +1,12 @@
+import type { HubEvent } from "../hub/context.js";
 import type { LogRecord } from "../report/report.js";
 import type { Plan } from "../train/plan.js";
 import type { StepRecord } from "../train/train.js";
 
 /** What a run tells while it goes. Nothing is printed by the library. */
 export type RunEvent =
+  /** What is named by its name on the hub is found and, where it is not there, downloaded. */
+  | HubEvent
   | {
       readonly kind: "prepared";
       readonly device: string;

@@ -1,29 +1,43 @@
 import { dirname } from "node:path";
 
 import { makeFolder, writeFileAtomic } from "../base/files.js";
-import { readRows } from "../data/source.js";
 import { type BinarizeOptions, type BinarizeReport, binarize } from "../feedback/binarize.js";
 import type { CandidateOptions } from "../feedback/candidates.js";
 import { compareJudges, type JudgeComparison } from "../feedback/compare_judges.js";
 import { type RankingReport, rankCompletions } from "../feedback/rank.js";
+import type { HubOptions } from "../hub/resolve.js";
+import { readDataset } from "./read_dataset.js";
 
-/** Reads scored completions and writes preference pairs, whole or not at all. Returns the counts. */
-export async function binarizeFile(input: string, output: string, options: BinarizeOptions): Promise<BinarizeReport> {
-  const pairs = binarize(readRows(input), options);
+/**
+ * Reads scored completions, of a file, a folder or a data set of the hub, and writes preference pairs, whole or not at all.
+ * Returns the counts.
+ */
+export async function binarizeFile(
+  input: string,
+  output: string,
+  options: BinarizeOptions,
+  hub: HubOptions = {},
+): Promise<BinarizeReport> {
+  const pairs = binarize(readDataset(input, {}, hub), options);
   await writeLines(output, pairs);
   return pairs.report;
 }
 
-/** Reads scored completions and writes each prompt's answers, best first, whole or not at all. Returns the counts. */
-export async function rankFile(input: string, output: string, options: CandidateOptions): Promise<RankingReport> {
-  const rankings = rankCompletions(readRows(input), options);
+/** The same for each prompt's answers, best first. */
+export async function rankFile(
+  input: string,
+  output: string,
+  options: CandidateOptions,
+  hub: HubOptions = {},
+): Promise<RankingReport> {
+  const rankings = rankCompletions(readDataset(input, {}, hub), options);
   await writeLines(output, rankings);
   return rankings.report;
 }
 
 /** Compares the scores of two judges in files of scored completions. */
 export const compareJudgeFiles = (a: string, b: string): Promise<JudgeComparison> =>
-  compareJudges(readRows(a), readRows(b));
+  compareJudges(readDataset(a), readDataset(b));
 
 async function writeLines(output: string, rows: AsyncIterable<object>): Promise<void> {
   async function* lines(): AsyncGenerator<Uint8Array> {

@@ -10,10 +10,10 @@ import type { Judge } from "../feedback/judge.js";
 import { judgePrompt, type ReplyForm } from "../feedback/judge_prompt.js";
 import { likelihoodJudge } from "../feedback/likelihood_judge.js";
 import { hashRules, loadRuleJudge } from "../feedback/rule_judge.js";
-import type { LoadTextModel } from "../generate/text_model.js";
 import { type ChatModelRecipe, nameOf } from "../recipe/feedback_generate.js";
 import type { FeedbackScoreRecipe, JudgeRecipe } from "../recipe/feedback_score.js";
 import { openLocal, priceOf, reachEndpoint } from "./chat_models.js";
+import type { LoadTextModel } from "./load_engine.js";
 
 /** A recipe's judge before it is loaded. */
 export interface ReadyJudge {

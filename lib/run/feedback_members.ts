@@ -3,9 +3,9 @@ import { Budget, type Tally, type Usage } from "../feedback/budget.js";
 import type { Member } from "../feedback/ensemble.js";
 import type { Origin } from "../feedback/journal_lines.js";
 import { toPrinciples, USUAL } from "../feedback/principles.js";
-import type { LoadTextModel } from "../generate/text_model.js";
 import { type FeedbackGenerateRecipe, nameOf } from "../recipe/feedback_generate.js";
 import { openLocal, priceOf, reachEndpoint, samplingOf } from "./chat_models.js";
+import type { LoadTextModel } from "./load_engine.js";
 
 /** A model of a recipe, as far as drawing needs it. */
 export interface RecipeMember extends Member {

@@ -2,7 +2,6 @@ import { dirname } from "node:path";
 
 import { AbortedError } from "../base/errors.js";
 import { makeFolder, writeFileAtomic } from "../base/files.js";
-import { readRows } from "../data/source.js";
 import { type AnswerRecord, Answers, isFailed, KeptAnswers } from "../feedback/answers.js";
 import { askEnsemble } from "../feedback/ask_ensemble.js";
 import { completionRows } from "../feedback/completion_rows.js";
@@ -10,12 +9,13 @@ import { countFailures, type FailureCount } from "../feedback/failures.js";
 import { Journal } from "../feedback/journal.js";
 import { drawWork, type MemberPlan, planOf, type Work } from "../feedback/plan.js";
 import { type FeedbackPrompt, toFeedbackPrompt } from "../feedback/prompts.js";
-import type { LoadTextModel } from "../generate/text_model.js";
 import type { FeedbackGenerateRecipe } from "../recipe/feedback_generate.js";
 import { priceOf } from "./chat_models.js";
 import { makeReady, originOf, type ReadyMember, readMembers } from "./feedback_members.js";
 import { FeedbackCount, type FeedbackProgress } from "./feedback_progress.js";
+import type { LoadTextModel } from "./load_engine.js";
 import { loadEngine } from "./load_engine.js";
+import { readDataset } from "./read_dataset.js";
 
 export interface GenerateFeedbackOptions {
   /** Ask again for answers that were refused or held back by a filter. */
@@ -105,7 +105,7 @@ export async function planFeedback(
 
 async function readPrompts({ prompts: path, split, limit }: FeedbackGenerateRecipe): Promise<FeedbackPrompt[]> {
   const prompts: FeedbackPrompt[] = [];
-  for await (const row of readRows(path, { split, limit: limit ?? undefined })) prompts.push(toFeedbackPrompt(row));
+  for await (const row of readDataset(path, { split, limit: limit ?? undefined })) prompts.push(toFeedbackPrompt(row));
   return prompts;
 }
 

@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
-import { setMaxListeners } from "node:events";
 import { dirname } from "node:path";
-
+import { eachAtOnce } from "../base/each_at_once.js";
 import { AbortedError, ConfigError, DataError } from "../base/errors.js";
 import { makeFolder, writeFileAtomic } from "../base/files.js";
 import { Random } from "../base/random.js";
@@ -122,34 +121,4 @@ function originOf(prompts: readonly Int32Array[], model: string, request: Omit<C
   for (const ids of prompts) hash.update(`${ids.length}:`).update(ids);
   const logitBias = request.logitBias && [...request.logitBias];
   return { model, ...request, logitBias, prompts: `${prompts.length} with tokens ${hash.digest("hex").slice(0, 16)}` };
-}
-
-/** Works on all items, at most `limit` at the same time. The first error and the signal end all; it waits until they have. */
-async function eachAtOnce<Item>(
-  items: readonly Item[],
-  limit: number,
-  signal: AbortSignal | undefined,
-  work: (item: Item, signal: AbortSignal) => Promise<void>,
-): Promise<void> {
-  const controller = new AbortController();
-  setMaxListeners(0, controller.signal); // each request that runs listens
-  const abort = (): void => controller.abort();
-  signal?.addEventListener("abort", abort);
-  if (signal?.aborted) abort();
-  const queue = items.values();
-  let failure: unknown;
-  const worker = async (): Promise<void> => {
-    while (!controller.signal.aborted) {
-      const { value, done } = queue.next();
-      if (done) return;
-      await work(value, controller.signal).catch((error) => {
-        failure ??= error;
-        abort();
-      });
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker));
-  signal?.removeEventListener("abort", abort);
-  if (failure !== undefined) throw failure;
-  if (!queue.next().done) throw new AbortedError(0, "stopped before all was begun");
 }

@@ -6,15 +6,15 @@ import type { PromptOptions } from "./prompt_rows.js";
 export interface GenerateTextOptions
   extends PromptOptions,
     Omit<CompletionOptions, "choices">,
-    Pick<LoadEngineOptions, "device" | "dtype" | "threads" | "chatTemplate"> {}
+    Pick<LoadEngineOptions, "device" | "dtype" | "threads" | "chatTemplate" | "hub"> {}
 
-/** Loads a model's folder and answers one prompt. */
+/** Loads a model's folder, or a model by its name on the hub, and answers one prompt. */
 export async function generateText(
-  folder: string,
+  nameOrPath: string,
   prompt: string,
-  { device, dtype, threads, chatTemplate, ...options }: GenerateTextOptions = {},
+  { device, dtype, threads, chatTemplate, hub, ...options }: GenerateTextOptions = {},
 ): Promise<AnsweredPrompt> {
-  await using model = await loadEngine(folder, { device, dtype, threads, chatTemplate });
+  await using model = await loadEngine(nameOrPath, { device, dtype, threads, chatTemplate, hub });
   const [answer] = await answerPrompt(model, prompt, options);
   return answer!;
 }

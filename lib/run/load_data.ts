@@ -15,6 +15,7 @@ import { type ChatTemplate, resolveChatTemplate } from "../text/chat_template.js
 import { Tokenizer } from "../text/tokenizer.js";
 import { checkTokens, type Reader } from "./check_tokens.js";
 import type { RunEvent } from "./events.js";
+import type { Places } from "./locate.js";
 
 /** The rows a recipe names, and what they are encoded with. */
 export interface Data extends ChosenRows {
@@ -23,14 +24,15 @@ export interface Data extends ChosenRows {
   readonly reader: Reader;
 }
 
-export async function loadData(recipe: TrainingRecipe): Promise<Data> {
-  const config = await readModelConfig(recipe.model_name_or_path);
-  const folder = recipe.tokenizer_name_or_path ?? recipe.model_name_or_path;
+export async function loadData(recipe: TrainingRecipe, places: Places): Promise<Data> {
+  const config = await readModelConfig(places.model.path);
+  const folder = places.tokenizer;
   const tokenizer = await Tokenizer.load(folder);
   const template = resolveChatTemplate(recipe.chat_template, tokenizer);
   const { dataset_splits: splits } = recipe;
   const dataset = await chooseRows({
     ...recipe,
+    ...places.dataset,
     dataset_train_split: splits ? null : recipe.dataset_train_split,
     dataset_test_split: splits ? null : recipe.dataset_test_split,
     sequential: recipe.data_order === "sequential",

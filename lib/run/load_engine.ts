@@ -1,6 +1,9 @@
 import { ConfigError } from "../base/errors.js";
 import { loadModel } from "../checkpoint/load_model.js";
 import { Engine, type EngineOptions } from "../generate/engine.js";
+import type { LoadedTextModel } from "../generate/text_model.js";
+import { type HubOptions, locateModel } from "../hub/resolve.js";
+import { readModelConfig } from "../model/config.js";
 import type { Llama } from "../model/llama.js";
 import { Device } from "../tensor/device.js";
 import { type ChatTemplate, resolveChatTemplate } from "../text/chat_template.js";
@@ -16,20 +19,30 @@ export interface LoadEngineOptions extends Omit<EngineOptions, "bytesOf" | "stop
   readonly dtype?: string | undefined;
   /** A built-in name or a template's source; default the model's own. */
   readonly chatTemplate?: string | undefined;
+  /** How a model is found that is no folder of this machine. */
+  readonly hub?: HubOptions | undefined;
 }
 
 /** A model that is ready to answer, and what its text is read and written with. */
-export interface LoadedEngine extends AsyncDisposable {
+export interface LoadedEngine extends LoadedTextModel {
   readonly engine: Engine;
   readonly tokenizer: Tokenizer;
   readonly template: ChatTemplate;
-  /** What it computes on and in. */
-  readonly device: string;
 }
 
-/** Loads a model's folder into an engine. Throws ConfigError, FileError or ModelError for what cannot be used. */
-export async function loadEngine(folder: string, options: LoadEngineOptions = {}): Promise<LoadedEngine> {
-  const { device: name = "auto", threads, dtype, chatTemplate, ...engineOptions } = options;
+/** Makes a model's folder, or its name on the hub, ready to answer; loadEngine is one. */
+export type LoadTextModel = (
+  nameOrPath: string,
+  options: Pick<LoadEngineOptions, "device" | "dtype" | "threads" | "chatTemplate" | "hub">,
+) => Promise<LoadedTextModel>;
+
+/**
+ * Loads a model's folder, or a model by its name on the hub, into an engine. Throws ConfigError, FileError or ModelError
+ * for what cannot be used, and HubError for what the hub does not give.
+ */
+export async function loadEngine(nameOrPath: string, options: LoadEngineOptions = {}): Promise<LoadedEngine> {
+  const { device: name = "auto", threads, dtype, chatTemplate, hub, ...engineOptions } = options;
+  const { path: folder, snapshot } = await locateModel(nameOrPath, { ...hub, inspect: readModelConfig });
   const tokenizer = await Tokenizer.load(folder);
   const template = resolveChatTemplate(chatTemplate, tokenizer);
   const device = Device.open(name, threads === undefined ? {} : { threads });
@@ -42,6 +55,7 @@ export async function loadEngine(folder: string, options: LoadEngineOptions = {}
       tokenizer,
       template,
       device: `${device.description}, ${precision}`,
+      commit: snapshot?.commit,
       async [Symbol.asyncDispose]() {
         await engine[Symbol.asyncDispose]();
         model[Symbol.dispose]();

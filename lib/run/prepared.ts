@@ -1,4 +1,5 @@
 import type { Rows } from "../data/rows.js";
+import type { Located } from "../hub/resolve.js";
 import type { Llama } from "../model/llama.js";
 import type { Tokenizer } from "../text/tokenizer.js";
 import type { DeviceTask, TaskOptions } from "../train/task.js";
@@ -7,6 +8,8 @@ import type { RunEvent } from "./events.js";
 /** What a method brings to a run: its rows, tokenised, and what is learned from them. */
 export interface Prepared<Row> {
   readonly kind: "sft" | "dpo";
+  /** What is trained. */
+  readonly base: Located;
   readonly tokenizer: Tokenizer;
   /** The source of the chat template. */
   readonly template: string;

@@ -4,6 +4,7 @@ import { DataError, FileError, type RowPlace, WestwindError } from "../base/erro
 import { toMessages, typeName } from "../data/messages.js";
 import { readRows, type SourceRow } from "../data/source.js";
 import type { TextModel } from "../generate/text_model.js";
+import { type HubOptions, resolveDataset } from "../hub/resolve.js";
 import type { Message } from "../text/chat_template.js";
 
 /** A row to answer: a user's words, or the chat before the answer. */
@@ -21,10 +22,16 @@ export interface PromptOptions {
 }
 
 /**
- * The rows of a .txt file, a prompt a line, or of a .jsonl, .json or .jsonl.gz file with `prompt` (text) or `messages`.
- * Blank lines are passed over. Throws FileError, and DataError for the first row that cannot be used.
+ * The rows of a .txt file, a prompt a line, or of a .jsonl, .json or .jsonl.gz file, or of the training split of a folder
+ * or a data set of the hub, with `prompt` (text) or `messages`. Blank lines are passed over. Throws FileError, HubError,
+ * and DataError for the first row that cannot be used.
  */
-export async function readPromptRows(path: string, options: PromptOptions = {}): Promise<PromptRow[]> {
+export async function readPromptRows(
+  nameOrPath: string,
+  options: PromptOptions = {},
+  hub: HubOptions = {},
+): Promise<PromptRow[]> {
+  const path = await resolveDataset(nameOrPath, { ...hub, splits: ["train"] });
   const rows: PromptRow[] = [];
   for await (const row of path.endsWith(".txt") ? readLines(path) : readRows(path))
     rows.push(toPromptRow(row, options));

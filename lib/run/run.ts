@@ -48,7 +48,8 @@ export async function* carryOut<Row>(
   prepared: Prepared<Row>,
   { signal, continue: goOn = false }: RunOptions,
 ): AsyncGenerator<RunEvent, RunSummary> {
-  const { output_dir: outputDir, model_name_or_path: modelFolder } = recipe;
+  const { output_dir: outputDir } = recipe;
+  const { path: modelFolder } = prepared.base;
   stopIfAborted(signal);
   const settings = settingsOf(recipe, prepared.numRows);
   const identity = identityOf(recipe, prepared, await runOf(modelFolder));
@@ -211,7 +212,13 @@ function identityOf(recipe: TrainingRecipe, prepared: Prepared<unknown>, base: s
     ...["logging_strategy", "logging_steps", "logging_first_step", "eval_strategy", "eval_steps", "do_eval"],
     ...["per_device_eval_batch_size", "save_strategy", "save_steps", "save_total_limit"],
     ...["report", "report_samples", "report_sample_tokens"],
+    ...["model_revision", "dataset_revision"], // the commit and the data itself say more
   ]);
   const kept = Object.entries(recipe).filter(([key]) => !free.has(key));
-  return { task: prepared.kind, base_run: base, data: prepared.dataHash, ...Object.fromEntries(kept) } as RunIdentity;
+  const { snapshot } = prepared.base;
+  return {
+    ...{ task: prepared.kind, base_run: base, data: prepared.dataHash },
+    ...(snapshot && { model_commit: snapshot.commit }),
+    ...Object.fromEntries(kept),
+  } as RunIdentity;
 }

@@ -1,15 +1,16 @@
-import { readRows, type SourceRow } from "../data/source.js";
+import type { SourceRow } from "../data/source.js";
 import { ASPECTS } from "../feedback/aspects.js";
 import { type WantedCall, wantedCalls } from "../feedback/judge_calls.js";
 import type { JudgeCall } from "../feedback/score.js";
 import type { FeedbackScoreRecipe } from "../recipe/feedback_score.js";
+import { readDataset } from "./read_dataset.js";
 
 /** Where verdicts lie. */
 export const journalOf = ({ output }: FeedbackScoreRecipe): string => `${output}.journal`;
 
 /** Rows of completions. */
 export const rowsOf = ({ input, split, limit }: FeedbackScoreRecipe): AsyncGenerator<SourceRow> =>
-  readRows(input, { split, limit: limit ?? undefined });
+  readDataset(input, { split, limit: limit ?? undefined });
 
 /** What is asked about each row. */
 export const criteriaOf = ({ aspects, overall }: FeedbackScoreRecipe): JudgeCall["criterion"][] =>

@@ -18,6 +18,7 @@ import type { TaskOptions } from "../train/task.js";
 import { checkTokens } from "./check_tokens.js";
 import type { RunEvent, RunSummary } from "./events.js";
 import { countFacts, type Data, encodeData, factsOf, firstRows, hashTokens, loadData } from "./load_data.js";
+import { locateAll } from "./locate.js";
 import type { Prepared } from "./prepared.js";
 import { carryOut, type RunOptions } from "./run.js";
 
@@ -42,7 +43,8 @@ export async function* runDpo(
 }
 
 async function* prepareSft(recipe: SftRecipe, signal?: AbortSignal): AsyncGenerator<RunEvent, Prepared<TokenSequence>> {
-  const data = await loadData(recipe);
+  const places = yield* locateAll(recipe, signal);
+  const data = await loadData(recipe, places);
   const isCut = recipe.packing && recipe.packing_strategy !== "bfd";
   const textField = recipe.dataset_text_field;
   const options = {
@@ -57,9 +59,11 @@ async function* prepareSft(recipe: SftRecipe, signal?: AbortSignal): AsyncGenera
   const firstPrompts = (await firstRows(data, MOST_SAMPLES)).map((row) => promptOfSft(toSftRow(row, { textField })));
   return {
     kind: "sft",
+    base: places.model,
     tokenizer: data.tokenizer,
     template: data.template.source,
     facts: [
+      ...places.facts,
       ...countFacts("training", train.length, train.counts),
       ...facts,
       ...checkTokens("training", rows, data.reader),
@@ -106,7 +110,8 @@ async function* prepareDpo(
   recipe: DpoRecipe,
   signal?: AbortSignal,
 ): AsyncGenerator<RunEvent, Prepared<ReferencedPair>> {
-  const data = await loadData(recipe);
+  const places = yield* locateAll(recipe, signal);
+  const data = await loadData(recipe, places);
   const options = { maxPromptLength: recipe.max_prompt_length };
   const { train, test } = yield* encodeData<TokenPair>(recipe, data, { kind: "dpo", options }, signal);
   const firstPrompts = (await firstRows(data, MOST_SAMPLES)).map((row) => toPreferencePair(row).prompt);
@@ -114,9 +119,11 @@ async function* prepareDpo(
     new DpoTask(model, { ...options, beta: recipe.beta, labelSmoothing: recipe.label_smoothing });
   return {
     kind: "dpo",
+    base: places.model,
     tokenizer: data.tokenizer,
     template: data.template.source,
     facts: [
+      ...places.facts,
       ...factsOf("training", train, train.counts, data.reader),
       ...factsOf("evaluation", test, test.counts, data.reader),
     ],
@@ -136,7 +143,7 @@ async function* prepareDpo(
       const all = joinRows<TokenPair>(train, test);
       let referenced: Rows<ReferencedPair> | undefined;
       const work = referencePairs(reference, all, {
-        modelFolder: recipe.model_name_or_path,
+        modelFolder: places.model.path,
         dtype: model.parameters.dtype,
         cacheFolder: outputDir,
         ...(signal && { signal }),

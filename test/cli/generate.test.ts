@@ -5,7 +5,7 @@ import { afterEach, expect, test, vi } from "vitest";
 
 import { GenerateReport } from "../../lib/cli/generate.js";
 import { main } from "../../lib/cli/program.js";
-import type { LoadTextModel } from "../../lib/generate/text_model.js";
+import type { LoadTextModel } from "../../lib/run/load_engine.js";
 import { FakeEngine, fakeModel } from "../generate/fake_engine.js";
 import { temporaryFolder } from "../run/collect.js";
 

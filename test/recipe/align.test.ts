@@ -115,6 +115,13 @@ test("overrides reach the shared keys and the sections", () => {
   });
 });
 
+test("a shared data set's revision is sft's, as the data set is", () => {
+  const text = FILE.replace("dataset_name: chats", "dataset_name: o/chats\ndataset_revision: v1");
+  const { sft, dpo } = parse(text);
+  expect(sft?.recipe).toMatchObject({ dataset_name: "o/chats", dataset_revision: "v1" });
+  expect(dpo?.recipe).toMatchObject({ dataset_revision: null });
+});
+
 test("a shared key of one kind reaches only that kind", () => {
   const { sft, dpo } = parse(`beta: 0.3\n${FILE.replace("  beta: 0.2\n", "")}`);
   expect(dpo?.recipe.beta).toBe(0.3);
@@ -132,14 +139,14 @@ describe("problems", () => {
       "sft.beta: a key of dpo recipes, this is an sft recipe (a.yaml:10)",
       'seed: "x", expected an integer >= 0 (a.yaml:5)',
       'feedback.binarize.rule: "best", expected one of mean, overall, best-worst (a.yaml:13)',
-      "feedback.binarize.input: missing, expected a file or folder of scored completions",
+      "feedback.binarize.input: missing, expected a file or folder of scored completions, or a name on the hub",
       "dpo.beta: -1, expected a number > 0 (a.yaml:15)",
     ]);
   });
 
   test("what is missing is missed by the section that needs it", () => {
     expect(problemsOf(() => parse("sft: {dataset_name: d}"))).toEqual([
-      "sft.model_name_or_path: missing, expected the folder of a model",
+      "sft.model_name_or_path: missing, expected the folder of a model, or its name on the hub",
       "sft.output_dir: missing, expected a folder to write to",
     ]);
   });

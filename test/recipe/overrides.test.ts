@@ -95,6 +95,9 @@ test("another way to name the data takes the place of the file's", () => {
   expect(parse("--dataset_mixer={x: 1}")).toMatchObject({ dataset_mixer: { x: 1 }, dataset_mixture: null });
   expect(parse("--dataset_train_split=a")).toMatchObject({ dataset_splits: null, dataset_train_split: "a" });
   expect(problemsOf(() => parse("--dataset_name=x", "--dataset_mixer={x: 1}"))).toHaveLength(1);
+  expect(problemsOf(() => parse("--dataset_revision=v1"))).toEqual([
+    "dataset_revision: given without dataset_name, expected both or neither; a part of dataset_mixture has its own revision",
+  ]);
 });
 
 test("a warmup given one way takes the place of the other", () => {

@@ -165,7 +165,7 @@ dataset_mixture:
     const run = () => sft(text.replace("\n", ""), "--dataset_mixture.test_split_size=0");
     expect(problemsOf(run)).toEqual([
       "dataset_mixture.datasets.0.wieght: unknown key, did you mean weight?",
-      "dataset_mixture.datasets.1.id: missing, expected a file or folder",
+      "dataset_mixture.datasets.1.id: missing, expected a file, a folder or a name on the hub",
       "dataset_mixture.datasets.1.weight: 2, expected a number >= 0 and <= 1, or null",
       "dataset_mixture.test_split_size: 0, expected a number of rows, or a share between 0 and 1, or null",
       "dataset_mixture.sead: unknown key, did you mean seed?",
@@ -174,7 +174,7 @@ dataset_mixture:
 
   test("what is needed is missed", () => {
     expect(problemsOf(() => parseRecipe("sft", { text: "seed: 1" }))).toEqual([
-      "model_name_or_path: missing, expected the folder of a model",
+      "model_name_or_path: missing, expected the folder of a model, or its name on the hub",
       "output_dir: missing, expected a folder to write to",
     ]);
     expect(problemsOf(() => parseRecipe("sft", { text: "model_name_or_path: m\noutput_dir: o" }))).toEqual([

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 
 import { lineChart, niceTicks } from "../../lib/report/chart.js";
-import { showDuration, showNumber } from "../../lib/report/number.js";
+import { showBytes, showDuration, showNumber } from "../../lib/report/number.js";
 import { renderReport } from "../../lib/report/report.js";
 import { markdownTable, textTable } from "../../lib/report/table.js";
 
@@ -39,6 +39,9 @@ test("numbers and durations are short", () => {
   ]);
   expect([12.34, 127, 11_100].map(showDuration)).toEqual(["12.3 s", "2 min 07 s", "3 h 05 min"]);
   expect([59.97, 3599.9, 14_390].map(showDuration)).toEqual(["1 min 00 s", "1 h 00 min", "4 h 00 min"]);
+  expect([0, 999, 1000, 4_523_000_000, 7.5e15].map(showBytes)).toEqual([
+    ...["0 bytes", "999 bytes", "1 kB", "4.52 GB", "7500 TB"],
+  ]);
 });
 
 test("tables keep cells apart", () => {

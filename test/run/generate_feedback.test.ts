@@ -1,10 +1,9 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-
-import type { LoadTextModel } from "../../lib/generate/text_model.js";
 import type { FeedbackProgress } from "../../lib/run/feedback_progress.js";
 import { planFeedback } from "../../lib/run/generate_feedback.js";
+import type { LoadTextModel } from "../../lib/run/load_engine.js";
 import { loadEngine } from "../../lib/run/load_engine.js";
 import { FakeEngine, fakeModel } from "../generate/fake_engine.js";
 import { refusal } from "./collect.js";

@@ -1,9 +1,8 @@
 import { existsSync } from "node:fs";
 import { setTimeout } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
-
-import type { LoadTextModel } from "../../lib/generate/text_model.js";
 import type { FeedbackProgress } from "../../lib/run/feedback_progress.js";
+import type { LoadTextModel } from "../../lib/run/load_engine.js";
 import type { Behaviour } from "../feedback/fake_endpoint.js";
 import { FakeEngine, fakeModel } from "../generate/fake_engine.js";
 import { refusal } from "./collect.js";

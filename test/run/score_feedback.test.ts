@@ -1,11 +1,10 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
-
-import type { LoadTextModel } from "../../lib/generate/text_model.js";
 import { parseFeedbackScore } from "../../lib/recipe/feedback_score.js";
 import { binarizeFile } from "../../lib/run/feedback.js";
 import type { FeedbackProgress } from "../../lib/run/feedback_progress.js";
+import type { LoadTextModel } from "../../lib/run/load_engine.js";
 import { loadEngine } from "../../lib/run/load_engine.js";
 import { type ScoreFeedbackOptions, type ScoreSummary, scoreFeedback } from "../../lib/run/score_feedback.js";
 import { planScore } from "../../lib/run/score_plan.js";
