@@ -113,7 +113,7 @@ test("failures are told with their reasons, and asked for again with --retry-fai
 
 test.each<[string[], number, RegExp]>([
   [["nowhere.yaml"], 1, /^westwind: nowhere\.yaml: no such file, expected a recipe\n$/],
-  [["--models=[]"], 1, /^westwind: prompts: missing, expected a file or folder of rows\n/],
+  [["--models=[]"], 1, /^westwind: prompts: missing, expected a file or folder of rows, or a name on the hub\n/],
   [["RECIPE", "--temperature=1"], 1, /^westwind: temperature: unknown key\n$/],
   [["RECIPE", "--seed=x"], 1, /^westwind: seed: "x", expected an integer >= 0\n$/],
   [["RECIPE", "seed=1"], 2, /^westwind: seed=1: expected --key=value\n$/],
