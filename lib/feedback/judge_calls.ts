@@ -2,8 +2,8 @@ import { AnswerError, BudgetError } from "../base/errors.js";
 import type { SourceRow } from "../data/source.js";
 import { Halt } from "./halt.js";
 import type { Judge } from "./judge.js";
-import { askJudge, type CallRecord, callKey, hasFailed, type JudgeCall } from "./score.js";
-import { type ScoredPrompt, toScoredPrompt } from "./scored.js";
+import { askJudge, type CallRecord, callKey, hasFailed, type JudgeCall, toUnscored } from "./score.js";
+import type { ScoredPrompt } from "./scored.js";
 import type { KeptVerdicts } from "./verdicts.js";
 
 /** A call that is wanted, and the row it is about. */
@@ -26,7 +26,7 @@ export async function* wantedCalls(
 ): AsyncGenerator<WantedCall> {
   const seen = new Set<string>();
   for await (const fields of rows) {
-    const row = toScoredPrompt(fields);
+    const row = toUnscored(fields);
     const calls = callsOf(row, criteria);
     if (calls.length === 0 || seen.has(calls[0]!.key)) continue;
     seen.add(calls[0]!.key);

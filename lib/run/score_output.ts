@@ -2,8 +2,7 @@ import { writeFileAtomic } from "../base/files.js";
 import { type JudgeReport, JudgeStatistics } from "../feedback/bias.js";
 import { promptIdOf } from "../feedback/binarize.js";
 import { callsOf } from "../feedback/judge_calls.js";
-import { hasFailed, withRatings } from "../feedback/score.js";
-import { toScoredPrompt } from "../feedback/scored.js";
+import { hasFailed, toUnscored, withRatings } from "../feedback/score.js";
 import type { Verdicts } from "../feedback/verdicts.js";
 import type { FeedbackScoreRecipe } from "../recipe/feedback_score.js";
 import { criteriaOf, rowsOf } from "./score_input.js";
@@ -31,7 +30,7 @@ export async function writeScored(
   let rows = 0;
   async function* lines(): AsyncGenerator<Uint8Array> {
     for await (const source of rowsOf(recipe)) {
-      const row = toScoredPrompt(source);
+      const row = toUnscored(source);
       const calls = callsOf(row, criteriaOf(recipe));
       const records = calls.map((call) => verdicts.of(call)).filter((record) => record !== undefined);
       statistics.add(row, records);

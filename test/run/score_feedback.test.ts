@@ -113,7 +113,9 @@ describe("the rows", () => {
       { role: "user", content: "number 0" },
     ];
     const empty = { ...row, completions: row.completions.map((one) => ({ ...one, response: " " })) };
-    const rows = [row, { ...row, messages }, row, empty];
+    const earlier = { annotations: { honesty: { Rating: "good" } }, overall_score: "?", critique: "!" };
+    const scored = { ...row, completions: row.completions.map((one) => ({ ...one, ...earlier })) };
+    const rows = [row, { ...row, messages }, scored, empty];
     const output = newOutput();
     const summary = await score(output, {
       input: writeJsonLines(join(folder, "alike.jsonl"), rows),
