@@ -32,6 +32,8 @@ export interface LostRecord extends Counted {
   readonly lost: true;
 }
 
+const FILTERED = "held back by the endpoint's filter";
+
 export type AnswerRecord = AnsweredRecord | FailedRecord | LostRecord;
 
 /** What is known of each answer that is wanted; of several records of one the last holds. */
@@ -78,7 +80,7 @@ export class KeptAnswers extends Answers {
     const of = { prompt: prompt.key, model: member.name };
     await this.keep(
       finish === "filter"
-        ? { ...of, failed: "filtered", reason: text === "" ? "held back by the endpoint's filter" : text, ...tokens }
+        ? { ...of, failed: "filtered", reason: FILTERED, ...tokens }
         : { ...of, text, finish, ...tokens },
     );
   }

@@ -44,17 +44,25 @@ export async function askEnsemble<M extends AskedMember>(
   options: AskOptions<M>,
 ): Promise<void> {
   const halt = new Halt(options.signal);
-  const ask = async (member: M): Promise<void> => {
-    const wanted = work.get(member)!.filter((one) => !answers.isDone(one, options.retryFailed));
-    if (wanted.length === 0 || halt.isOver) return;
-    await askMember(member, wanted, answers, options, halt).catch((error) => halt.stop(error));
-  };
   const members = [...work.keys()];
+  const wanted = new Map(
+    members.map((one) => [one, work.get(one)!.filter((wish) => !answers.isDone(wish, options.retryFailed))]),
+  );
+  let left = [...wanted.values()].reduce((sum, { length }) => sum + length, 0);
+  const onKept = (member: M, hasFailed: boolean): void => {
+    left--;
+    options.onKept?.(member, hasFailed);
+  };
+  const ask = async (member: M): Promise<void> => {
+    if (wanted.get(member)!.length === 0 || halt.isOver) return;
+    const asked = askMember(member, wanted.get(member)!, answers, { ...options, onKept }, halt);
+    await asked.catch((error) => halt.stop(error));
+  };
   const askLocal = async (): Promise<void> => {
     for (const member of members) if (member.isLocal) await ask(member);
   };
   await Promise.all([askLocal(), ...members.filter(({ isLocal }) => !isLocal).map(ask)]);
-  halt.end();
+  halt.end(left === 0);
 }
 
 async function askMember<M extends AskedMember>(

@@ -1,5 +1,5 @@
 import { BudgetError } from "../base/errors.js";
-import { interruptible } from "./clock.js";
+import { untilAborted } from "./clock.js";
 
 /** Tokens of a request, or of many. */
 export interface Usage {
@@ -73,7 +73,7 @@ export class Budget {
       count: spend,
       reserve: async (most, signal) => {
         const amount = amountOf(most, price);
-        await interruptible<void>(signal, (go, refuse) => {
+        await untilAborted<void>(signal, (go, refuse) => {
           const one = { amount, go, refuse };
           this.waiting.push(one);
           this.advance();

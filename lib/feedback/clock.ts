@@ -11,7 +11,7 @@ export interface Clock {
 export const systemClock: Clock = {
   now: () => Date.now(),
   sleep: (milliseconds, signal) => {
-    return interruptible(signal, (resolve) => {
+    return untilAborted(signal, (resolve) => {
       const timer = setTimeout(resolve, milliseconds);
       return () => clearTimeout(timer);
     });
@@ -22,7 +22,7 @@ export const systemClock: Clock = {
  * Waits for `begin` to call back. With the signal it throws AbortedError instead, once what `begin` returned has given up
  * the waiting.
  */
-export function interruptible<T>(
+export function untilAborted<T>(
   signal: AbortSignal | undefined,
   begin: (resolve: (value: T) => void, reject: (error: unknown) => void) => () => void,
 ): Promise<T> {

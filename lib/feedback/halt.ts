@@ -30,10 +30,10 @@ export class Halt {
     this.controller.abort();
   }
 
-  /** Throws what it was. */
-  end(): void {
+  /** Throws what it was; a signal that came when all was done has stopped nothing. */
+  end(isAllDone = false): void {
     this.outer?.removeEventListener("abort", this.abort);
     if (this.error !== undefined) throw this.error;
-    if (this.isOver) throw new AbortedError(0, "stopped before all was asked");
+    if (this.isOver && !isAllDone) throw new AbortedError(0, "stopped before all was asked");
   }
 }

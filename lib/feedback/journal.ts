@@ -84,22 +84,32 @@ export class Journal<R extends object> {
   /** What comes while one lot is written goes to the disk together, as the next. */
   private async writeWaiting(): Promise<void> {
     await undefined; // what is appended in one go is one lot
-    while (this.waiting.length > 0) {
-      const lot = this.waiting.splice(0);
-      try {
-        if (this.failure !== undefined) throw this.failure;
-        await this.write(Buffer.concat(lot.map(({ line }) => line)));
-      } catch (error) {
-        this.failure ??= await this.giveUp(error as NodeJS.ErrnoException);
-        for (const { reject } of lot) reject(this.failure);
-        continue;
-      }
-      for (const { record, resolve } of lot) {
-        this.known.push(record);
-        resolve();
-      }
-    }
+    while (this.waiting.length > 0) await this.writeLot(this.waiting.splice(0));
     this.writing = undefined;
+  }
+
+  private async writeLot(lot: readonly Waiting<R>[]): Promise<void> {
+    const lines = Buffer.concat(lot.map(({ line }) => line));
+    try {
+      if (this.failure !== undefined) throw this.failure;
+      await this.write(lines);
+    } catch (error) {
+      const isCut = await this.file.truncate(this.size).then(
+        () => true,
+        () => false, // the next `open` will
+      );
+      if (this.failure === undefined && isCut && lot.length > 1) {
+        for (const one of lot) await this.writeLot([one]); // some of them may have room
+        return;
+      }
+      this.failure ??= await this.describe(error as NodeJS.ErrnoException, lines.length);
+      for (const { reject } of lot) reject(this.failure);
+      return;
+    }
+    for (const { record, resolve } of lot) {
+      this.known.push(record);
+      resolve();
+    }
   }
 
   private async write(lines: Buffer): Promise<void> {
@@ -108,10 +118,8 @@ export class Journal<R extends object> {
     this.size += lines.length;
   }
 
-  /** Takes back what was written in part. Should that fail too, the next `open` cuts it off. */
-  private async giveUp(cause: NodeJS.ErrnoException): Promise<FileError> {
-    await this.file.truncate(this.size).catch(() => undefined);
-    const what = await whatWasRefused(this.path, cause);
+  private async describe(cause: NodeJS.ErrnoException, needed: number): Promise<FileError> {
+    const what = await whatWasRefused(this.path, cause, needed);
     return new FileError(this.path, `cannot be written: ${what}; the ${this.known.length} records in it are whole`, {
       cause,
     });

@@ -60,10 +60,13 @@ export async function askAllCalls(
   const halt = new Halt(signal);
   const queue = wanted[Symbol.asyncIterator]();
   let failures = 0; // in a row
+  let open = 0;
 
   async function make({ call, row }: WantedCall): Promise<void> {
+    open++;
     const record = await askJudge(judge, row, call, seed, halt.signal);
     await kept.keep(record);
+    open--;
     onKept?.(record);
     failures = hasFailed(record) ? failures + 1 : 0;
     if (failures < failuresInARow || !hasFailed(record)) return;
@@ -78,6 +81,7 @@ export async function askAllCalls(
     }
   };
   await Promise.all(Array.from({ length: concurrency }, () => worker().catch((error) => halt.stop(error))));
+  const rest = await queue.next();
   await queue.return?.();
-  halt.end();
+  halt.end(rest.done === true && open === 0);
 }

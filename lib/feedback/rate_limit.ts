@@ -1,4 +1,4 @@
-import { type Clock, interruptible, systemClock } from "./clock.js";
+import { type Clock, systemClock, untilAborted } from "./clock.js";
 
 export interface RateLimits {
   /** Most that run at the same time. */
@@ -43,7 +43,7 @@ export class RateLimiter {
 
   /** Waits for a request's turn. `tokens`: what it may take, by an estimate. With the signal it throws AbortedError. */
   turn(tokens: number, signal?: AbortSignal): Promise<Turn> {
-    return interruptible(signal, (go) => {
+    return untilAborted(signal, (go) => {
       const one = { tokens, go };
       this.queue.push(one);
       this.advance();

@@ -120,6 +120,13 @@ test("the key is told nowhere, and a long message is cut", async () => {
   expect(error.message.length).toBeLessThan(330);
 });
 
+test("more than it takes is cut off", async () => {
+  endpoint.behave = () => ({ kind: "huge", bytes: 50_000 });
+  expect(await refusal(ask({ tries: 1, maxBytes: 40_000 }))).toBe(
+    "AnswerError: m: an answer of more than 40000 bytes (try 1 of 1)",
+  );
+});
+
 test("nothing at the address is told as such", async () => {
   const { url } = endpoint;
   await endpoint[Symbol.asyncDispose]();
@@ -215,6 +222,7 @@ describe("the signal", () => {
     endpoint.behave = () => ({ kind: "hang" });
     const tally = budget();
     const asked = { signal: stopIn(30), maxTokens: 100 };
+    expect(await refusal(ask({ grace: 0, tries: 1 }, { signal: stopIn(10) }))).toContain("AbortedError");
     expect(await refusal(model({ grace: 30 }, tally).answer([{ role: "user", content: "hi!" }], asked))).toBe(
       "AbortedError: stopped before the answer",
     );

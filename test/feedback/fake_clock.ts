@@ -1,5 +1,4 @@
-import type { Clock } from "../../lib/feedback/clock.js";
-import { interruptible } from "../../lib/feedback/clock.js";
+import { type Clock, untilAborted } from "../../lib/feedback/clock.js";
 
 /** A time that passes when it is told to. */
 export class FakeClock implements Clock {
@@ -9,7 +8,7 @@ export class FakeClock implements Clock {
   now = (): number => this.time;
 
   sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
-    return interruptible<void>(signal, (wake) => {
+    return untilAborted<void>(signal, (wake) => {
       const sleeper = { until: this.time + milliseconds, wake };
       this.sleepers.push(sleeper);
       return () => this.sleepers.splice(this.sleepers.indexOf(sleeper), 1);

@@ -74,4 +74,17 @@ test("an endpoint waits as long as it is asked to, and others with it", async ()
   expect(Math.abs((await seen("b")) - 15)).toBeLessThanOrEqual(1); // 30 of the 45 seconds have passed
   expect(await seen("c")).toBe(60); // not for ever
   expect(await seen("d")).toBe(0);
+
+  endpoint.behave = ({ prompt, times }) =>
+    prompt === "e" && times === 1
+      ? { kind: "reply", status: 429, headers: { "retry-after": "30" } }
+      : { kind: "answer", text: "late" };
+  const ask = (content: string) => model.answer([{ role: "user", content }]);
+  const first = ask("e");
+  while (clock.nextWake === undefined) await new Promise((resolve) => setTimeout(resolve, 1)); // it was told to wait
+  const second = ask("f");
+  await clock.pass(29_000);
+  expect(endpoint.timesAsked("f")).toBe(0);
+  await clock.pass(1000);
+  expect([(await first).text, (await second).text, endpoint.timesAsked("f")]).toEqual(["late", "late", 1]);
 });

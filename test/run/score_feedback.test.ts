@@ -165,6 +165,14 @@ describe("a run that ends early", () => {
     expect(endpoint.requests.length).toBe(40);
   });
 
+  test("a signal that comes with the last verdict has stopped nothing", async () => {
+    const output = newOutput();
+    const controller = new AbortController();
+    const report = ({ done }: FeedbackProgress) => done === 40 && controller.abort();
+    expect(await score(output, {}, { report, signal: controller.signal })).toMatchObject({ done: 40, failed: 0 });
+    expect(linesOf(output).length).toBe(10);
+  });
+
   test("more rows and other aspects are added; another judge or seed is another run", async () => {
     const output = newOutput();
     await score(output, { limit: 3, aspects: ["honesty"] });
