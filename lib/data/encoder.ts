@@ -3,9 +3,8 @@ import { ChatTemplate } from "../text/chat_template.js";
 import { Tokenizer } from "../text/tokenizer.js";
 import { encodeSequence, nothingToLearn, type SftEncodeOptions } from "./encode.js";
 import { encodePair, noRoomForAnswers, type PairEncodeOptions } from "./encode_pairs.js";
-import { keepColumns } from "./mix.js";
+import { keepColumns, parseRow, type SourceRow } from "./raw_row.js";
 import { toPreferencePair, toSftRow } from "./row.js";
-import { parseRow, type SourceRow } from "./source.js";
 
 type Plain<Options> = Omit<Options, "tokenizer" | "template">;
 

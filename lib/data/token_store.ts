@@ -5,11 +5,11 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { AbortedError, FileError, type RowPlace } from "../base/errors.js";
 import { makeFolder, writeFileAtomic, writeFolderAtomic } from "../base/files.js";
-import { readChosen } from "./chosen.js";
+import { type RowChoice, readChosen } from "./chosen.js";
 import type { EncodeCounts, TokenPair, TokenSequence } from "./encode.js";
 import { bytesOfRow, type Encoding, FLAGS, NUM_LENGTHS, nothingKept, type RowBlock } from "./encoder.js";
 import { EncoderPool } from "./encoder_pool.js";
-import type { ChosenRows, RowChoice } from "./mix.js";
+import type { ChosenRows } from "./mix.js";
 import type { Rows } from "./rows.js";
 
 /** Part of a store's name: raise it when the same input gives other tokens. */
