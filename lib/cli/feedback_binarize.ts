@@ -31,8 +31,8 @@ export function addFeedbackBinarize(feedback: Command): void {
   const binarize = feedback
     .command("binarize")
     .description("turn scored completions into pairs of a better and a worse answer")
-    .argument("<input>", "scored completions: .jsonl, .json, .jsonl.gz or a folder of them")
-    .requiredOption("--output <file>", "the .jsonl file of pairs to write")
+    .argument("<input>", "scored completions: .jsonl, .json, .parquet or a folder of them")
+    .requiredOption("--output <file>", "the .jsonl, .jsonl.gz or .parquet file of pairs to write")
     .option("--rule <rule>", "mean (the paper's), overall or best-worst", "mean");
   addNumber(binarize, "seed", { about: "draws the rejected answers", ...WHOLE }, 0);
   binarize

@@ -14,7 +14,7 @@ export const binarizeKeys = {
   min_margin: real({ atLeast: 0 }).default(0).describe("Least difference of the two scores of a pair."),
   min_chosen: real().nullable().default(null).describe("Least score of the better answer; null: any."),
   input: text("a file or folder of scored completions").describe(
-    "Scored completions: a .jsonl, .json or .jsonl.gz file, or a folder of them.",
+    "Scored completions: a .jsonl, .json or .parquet file, or a folder of them.",
   ),
-  output: text("a file to write").describe("The .jsonl file of pairs to write."),
+  output: text("a file to write").describe("The .jsonl, .jsonl.gz or .parquet file of pairs to write."),
 };

@@ -4,7 +4,7 @@ import { afterAll, beforeEach, describe, expect, test } from "vitest";
 
 import type { LoadTextModel } from "../../lib/generate/text_model.js";
 import { parseFeedbackScore } from "../../lib/recipe/feedback_score.js";
-import { binarizeFile } from "../../lib/run/feedback.js";
+import { binarizeFile, compareJudgeFiles } from "../../lib/run/feedback.js";
 import type { FeedbackProgress } from "../../lib/run/feedback_progress.js";
 import { loadEngine } from "../../lib/run/load_engine.js";
 import { type ScoreFeedbackOptions, type ScoreSummary, scoreFeedback } from "../../lib/run/score_feedback.js";
@@ -223,6 +223,28 @@ describe("a run that ends early", () => {
     expect(error).toMatch(/^AnswerError: judge: 3 calls in a row failed, the last one: 0 ratings without numbers/);
     expect(endpoint.requests.length).toBe(3);
   });
+});
+
+test("rows in .parquet hold the same, also where an aspect failed", async () => {
+  endpoint.behave = (request) => ({
+    kind: "answer",
+    text:
+      readQuestion(request).quality === "helpfulness" && request.prompt.includes("number 1")
+        ? "?"
+        : ratingReply(request),
+  });
+  const [lines, parquet] = [newOutput(), newOutput().replace("jsonl", "parquet")];
+  const keys = { aspects: ["honesty", "helpfulness"], limit: 3, judge: { attempts: 1 } };
+  expect(await score(lines, keys)).toMatchObject({ failed: 1 });
+  const { reports } = await score(parquet, keys);
+  expect(reports[0]).toBe(parquet.replace(".parquet", ".report.md"));
+  const pairsOf = async (path: string): Promise<string> => {
+    await binarizeFile(path, join(folder, "of.jsonl"), {});
+    return readFileSync(join(folder, "of.jsonl"), "utf8");
+  };
+  expect(await pairsOf(parquet)).toBe(await pairsOf(lines));
+  const compared = await compareJudgeFiles(parquet, lines);
+  expect(compared.scores.helpfulness).toMatchObject({ count: 6, bothNotApplicable: 2, oneNotApplicable: 0, exact: 1 });
 });
 
 test("a dry run asks and writes nothing, and tells what there is to ask", async () => {
