@@ -6,7 +6,7 @@ export function addFeedbackAgree(feedback: Command): void {
   feedback
     .command("agree")
     .description("tell how far two judges agree on the same answers")
-    .argument("<a>", "completions scored by one judge: .jsonl, .json, .jsonl.gz or a folder of them")
+    .argument("<a>", "completions scored by one judge: .jsonl, .json, .parquet or a folder of them")
     .argument("<b>", "the same completions scored by another")
     .option("--json", "print one JSON object instead of a table")
     .action(async (a: string, b: string, flags: { readonly json?: boolean }) => {

@@ -33,9 +33,9 @@ export function addFeedbackBinarize(feedback: Command): void {
   const binarize = feedback
     .command("binarize")
     .description("turn scored completions into pairs of a better and a worse answer")
-    .argument("<input>", "scored completions: .jsonl, .json, .jsonl.gz, a folder of them, or a name on the hub")
+    .argument("<input>", "scored completions: .jsonl, .json, .parquet, a folder of them, or a name on the hub")
     .option("--revision <name>", "the branch, tag or commit of a data set that is found on the hub; default main")
-    .requiredOption("--output <file>", "the .jsonl file of pairs to write")
+    .requiredOption("--output <file>", "the .jsonl, .jsonl.gz or .parquet file of pairs to write")
     .option("--rule <rule>", "mean (the paper's), overall or best-worst", "mean");
   addNumber(binarize, "seed", { about: "draws the rejected answers", ...WHOLE }, 0);
   binarize

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { DataError } from "../base/errors.js";
+import { parseRow, type RawRow } from "../data/raw_row.js";
 import type { RowBlock } from "../data/row_blocks.js";
-import { parseRow, type RawRow } from "../data/source.js";
 import { Tokenizer } from "../text/tokenizer.js";
 import { findBenchmark } from "./benchmarks.js";
 import type { ChangedRow, CuratedBlock, Curation, DroppedRow, KeptRow } from "./curation.js";

@@ -1,6 +1,6 @@
 import { parentPort, workerData } from "node:worker_threads";
+import type { RowChoice } from "./chosen.js";
 import { Encoder, type Encoding } from "./encoder.js";
-import type { RowChoice } from "./mix.js";
 import type { RowBlock } from "./row_blocks.js";
 
 /** A thread of a BlockPool: encodes one block after the other. It answers nothing for a block that has a fault. */

@@ -1,12 +1,12 @@
 import type { RowPlace } from "../base/errors.js";
 import { ChatTemplate } from "../text/chat_template.js";
 import { Tokenizer } from "../text/tokenizer.js";
+import type { RowChoice } from "./chosen.js";
 import { encodeSequence, nothingToLearn, type SftEncodeOptions } from "./encode.js";
 import { encodePair, noRoomForAnswers, type PairEncodeOptions } from "./encode_pairs.js";
-import { keepColumns, type RowChoice } from "./mix.js";
+import { keepColumns, parseRow, type SourceRow } from "./raw_row.js";
 import { toPreferencePair, toSftRow } from "./row.js";
 import type { RowBlock } from "./row_blocks.js";
-import { parseRow, type SourceRow } from "./source.js";
 
 type Plain<Options> = Omit<Options, "tokenizer" | "template">;
 

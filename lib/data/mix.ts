@@ -1,9 +1,9 @@
-import { createHash } from "node:crypto";
 import { stat } from "node:fs/promises";
-import { ConfigError, DataError } from "../base/errors.js";
+import { ConfigError } from "../base/errors.js";
 import { Random } from "../base/random.js";
-import { readChosen } from "./chosen.js";
-import { parseRow, type ReadOptions, readRawRows, type SourceRow } from "./source.js";
+import { type RowChoice, readChosen } from "./chosen.js";
+import { Lister } from "./lister.js";
+import { keepColumns, parseRow, type SourceRow } from "./raw_row.js";
 import { hasSplit } from "./splits.js";
 
 /** A part of a mixture: rows of one split of one data set. */
@@ -45,14 +45,6 @@ export interface LoadedDataset {
   readonly train: SourceRow[];
   /** Empty where the data set has no split to evaluate on. */
   readonly test: SourceRow[];
-}
-
-/** A row that was chosen and not read yet. */
-export interface RowChoice {
-  readonly source: string;
-  readonly index: number;
-  /** Fields to keep; all where there are none named. */
-  readonly columns?: readonly string[];
 }
 
 export interface ChosenRows {
@@ -101,33 +93,13 @@ export async function chooseRows(options: DatasetOptions): Promise<ChosenRows> {
 
 type Choices = Omit<ChosenRows, "contentHash">;
 
-/** Lists rows, and hashes all it sees. */
-class Lister {
-  private readonly hash = createHash("sha256");
-
-  async list(path: string, options: ReadOptions): Promise<RowChoice[]> {
-    const rows: RowChoice[] = [];
-    for await (const { source, index, bytes } of readRawRows(path, options)) {
-      this.hash.update(bytes).update("\n");
-      rows.push({ source, index });
-    }
-    return rows;
-  }
-
-  get contentHash(): string {
-    return this.hash.copy().digest("hex");
-  }
-}
-
 async function chooseFromNamed(lister: Lister, path: string, options: DatasetOptions): Promise<Choices> {
   const names = options.dataset_splits ?? [];
   const trainSplit = options.dataset_train_split ?? names.find((name) => name.includes("train")) ?? "train";
   const testSplit = options.dataset_test_split ?? names.find((name) => name.includes("test")) ?? "test";
-  const train = await lister.list(path, { split: trainSplit, limit: options.max_train_samples ?? undefined });
+  const train = await lister.list(path, trainSplit, options.max_train_samples ?? undefined);
   const hasTest = await hasOwnTest(path, testSplit);
-  const test = hasTest
-    ? await lister.list(path, { split: testSplit, limit: options.max_eval_samples ?? undefined })
-    : [];
+  const test = hasTest ? await lister.list(path, testSplit, options.max_eval_samples ?? undefined) : [];
   return { train, test };
 }
 
@@ -149,12 +121,12 @@ async function chooseFromMixer(
     const isFile = (await stat(path).catch(() => undefined))?.isFile() === true;
     for (const split of splits) {
       if (split.includes("train")) {
-        const rows = await lister.list(path, { split });
+        const rows = await lister.list(path, split);
         append(train, rows.slice(0, Math.floor(share * rows.length)));
       } else if (!split.includes("test")) {
         throw new ConfigError("dataset_splits", `${JSON.stringify(split)}, expected "train" or "test" in the name`);
       } else if (!isFile && (options.dataset_splits != null || (await hasSplit(path, split)))) {
-        append(test, await lister.list(path, { split }));
+        append(test, await lister.list(path, split));
       }
     }
   }
@@ -172,9 +144,7 @@ async function chooseFromMixture(lister: Lister, mixture: Mixture, options: Data
   const seed = mixture.seed ?? 0;
   const rows: RowChoice[] = [];
   for (const [i, { id, split, weight, columns }] of mixture.datasets.entries()) {
-    const part = (await lister.list(id, { split: split ?? "train" })).map((row) =>
-      columns == null ? row : { ...row, columns },
-    );
+    const part = (await lister.list(id, split ?? "train")).map((row) => (columns == null ? row : { ...row, columns }));
     if (weight == null) append(rows, part);
     else {
       const drawn =
@@ -196,20 +166,6 @@ async function chooseFromMixture(lister: Lister, mixture: Mixture, options: Data
   const order = new Random(seed, STREAMS.holdOut).shuffle(rows.map((_, i) => i));
   const held = new Set(order.slice(0, numTest));
   return { train: rows.filter((_, i) => !held.has(i)), test: rows.filter((_, i) => held.has(i)) };
-}
-
-/** The row with these fields alone. Throws DataError where one is missing. */
-export function keepColumns(row: SourceRow, columns: readonly string[] | undefined): SourceRow {
-  if (columns === undefined) return row;
-  const fields = columns.map((name) => {
-    if (Object.hasOwn(row.fields, name)) return [name, row.fields[name]] as const;
-    const found = Object.keys(row.fields).join(", ");
-    throw new DataError(
-      row,
-      `has no column ${JSON.stringify(name)}, expected all of ${columns.join(", ")}; found ${found}`,
-    );
-  });
-  return { ...row, fields: Object.fromEntries(fields) };
 }
 
 function append(rows: RowChoice[], more: readonly RowChoice[]): void {

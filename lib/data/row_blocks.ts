@@ -1,5 +1,5 @@
 import type { RowPlace } from "../base/errors.js";
-import type { RawRow } from "./source.js";
+import type { RawRow } from "./raw_row.js";
 
 /** Bytes and rows of a block: enough that a thread is not asked for often, little enough that threads end together. */
 const BLOCK = { bytes: 1 << 18, rows: 1024 };

@@ -1,8 +1,7 @@
-import { readdir } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { FileError } from "../base/errors.js";
-
-const READABLE = /\.(json|(jsonl|ndjson)(\.gz)?)$/;
+import { kindOf, READABLE } from "./file_kinds.js";
 
 // A data set without a test split often has a validation split, and the other way round.
 const STAND_INS: ReadonlyMap<string, string> = new Map([
@@ -13,41 +12,121 @@ const STAND_INS: ReadonlyMap<string, string> = new Map([
 const namesFor = (split: string): string[] => [split, STAND_INS.get(split) ?? split];
 
 /**
- * The files of a folder that make up a split, by name: `train.jsonl`, `train-00000-of-00002.jsonl`, `data/train.jsonl`;
- * where none is called so, those that begin so (`train_prefs.jsonl` for `train`). Throws FileError where there is none.
+ * The files of a folder that make up a split, in order of their names, as the Hugging Face hub lays them out:
+ *
+ * - named for it, `train.jsonl`, `train-00000-of-00002.parquet`, or in a folder that is, `train/0000.parquet`; where none
+ *   is called so, those that begin so (`train_prefs.jsonl` for `train`), if they are of one split; for `train`, all files
+ *   where none is named for any split;
+ * - of the folder itself, else of its `data`, else of the folder of a configuration: `default`, or the only one.
+ *
+ * Throws FileError where there is none, and where several splits, configurations or kinds of files could be meant.
  */
 export async function splitFiles(folder: string, split: string): Promise<string[]> {
-  const names = await readableNames(folder);
-  for (const name of namesFor(split)) {
-    const files = matching(names, name);
-    if (files.length > 0) return files.map((file) => join(folder, file));
-  }
-  const there = names.length === 0 ? "no .jsonl, .json or .jsonl.gz file" : names.slice(0, 8).join(", ");
-  throw new FileError(folder, `has no file for the split ${JSON.stringify(split)}: found ${there}`);
+  const files = await readableFiles(folder);
+  const found = ofSplit(files, split);
+  const fault = (what: string, which: readonly DataFile[]): FileError =>
+    new FileError(folder, `has ${what} for the split ${JSON.stringify(split)}: found ${listOf(which)}`);
+  if (found.length === 0) throw fault("no file", files);
+  if (new Set(found.map(({ split }) => split)).size > 1) throw fault("several splits", found);
+
+  const names = new Set(found.map(({ configuration }) => configuration));
+  const name = names.size === 1 ? [...names][0] : ["", "default"].find((preferred) => names.has(preferred));
+  if (name === undefined) throw fault("several configurations", found);
+  const chosen = found.filter(({ configuration }) => configuration === name);
+  if (new Set(chosen.map(({ kind }) => kind)).size > 1) throw fault("several kinds of files", chosen);
+  const least = Math.min(...chosen.map(({ folders }) => folders.length));
+  return chosen.filter(({ folders }) => folders.length === least).map(({ path }) => join(folder, path));
 }
 
 /** Whether a folder has files for a split of its own, or for one that stands in for it. */
 export async function hasSplit(folder: string, split: string): Promise<boolean> {
-  const names = await readableNames(folder);
-  return namesFor(split).some((name) => matching(names, name).length > 0);
+  return ofSplit(await readableFiles(folder), split).length > 0;
 }
 
-function matching(names: readonly string[], split: string): string[] {
-  const base = (name: string): string => name.slice(name.lastIndexOf("/") + 1);
-  const exact = names.filter((name) => base(name).startsWith(split) && /^[-.]/.test(base(name).slice(split.length)));
-  return exact.length > 0 ? exact : names.filter((name) => base(name).startsWith(split));
+interface DataFile {
+  readonly path: string; // in the folder
+  readonly folders: readonly string[]; // on the way to it
+  readonly name: string;
+  readonly kind: string;
+  /** The name without number and kind: `train` of `train-00000-of-00002.parquet`. */
+  readonly stem: string;
 }
 
-async function readableNames(folder: string): Promise<string[]> {
-  const list = async (sub: string): Promise<string[]> => {
-    const entries = await readdir(join(folder, sub), { withFileTypes: true }).catch((cause) => {
+interface FoundFile extends DataFile {
+  /** The split by its own name, where that only begins like the one asked for. */
+  readonly split: string;
+  /** The folders that are named for something else than the split. */
+  readonly configuration: string;
+}
+
+function ofSplit(files: readonly DataFile[], split: string): FoundFile[] {
+  const foundFile = (file: DataFile, asked: string | undefined, split: string): FoundFile => {
+    const others = file.folders.filter((name) => name !== "data" && !(asked !== undefined && name.startsWith(asked)));
+    return { ...file, split, configuration: others.join("/") };
+  };
+  for (const asked of namesFor(split)) {
+    const isNamed = ({ name }: DataFile): boolean => name.startsWith(asked) && /^[-.]/.test(name.slice(asked.length));
+    const exact = files.filter((file) => isNamed(file) || file.folders.includes(asked));
+    if (exact.length > 0) return exact.map((file) => foundFile(file, asked, asked));
+    const alike = files.flatMap((file) => {
+      const own = [file.stem, ...file.folders].find((name) => name.startsWith(asked));
+      return own === undefined ? [] : [foundFile(file, asked, own)];
+    });
+    if (alike.length > 0) return alike;
+  }
+  const isOpen = split === "train" && !files.some(({ path }) => SPLIT_WORD.test(path));
+  return isOpen ? files.map((file) => foundFile(file, undefined, split)) : [];
+}
+
+const SPLIT_WORD = /(^|[^a-z])(train|training|test|testing|eval|evaluation|val|valid|validation|dev)([^a-z]|$)/i;
+
+/** The files in words, those that differ in their number together, so that the splits that are there can be seen. */
+function listOf(files: readonly DataFile[]): string {
+  if (files.length === 0) return `no ${READABLE}`;
+  const groups = new Map<string, string[]>();
+  for (const { path, folders, stem, kind } of files) {
+    const key = [...folders, `${stem}*${kind}`].join("/");
+    groups.set(key, [...(groups.get(key) ?? []), path]);
+  }
+  const shown = [...groups].map(([key, [first, ...more]]) =>
+    more.length === 0 ? first! : `${key} (${more.length + 1} files)`,
+  );
+  return shown.length <= MOST_SHOWN ? shown.join(", ") : `${shown.slice(0, MOST_SHOWN).join(", ")} and more`;
+}
+
+const MOST_SHOWN = 12;
+
+/** How far down files are looked for: `data/configuration/split/file`. */
+const MOST_FOLDERS = 3;
+
+// What datasets' own libraries write beside the rows.
+const NO_ROWS = /^(dataset_infos?|dataset_dict|state)\.json$/;
+
+async function readableFiles(folder: string): Promise<DataFile[]> {
+  const files: DataFile[] = [];
+  const list = async (folders: readonly string[]): Promise<void> => {
+    const entries = await readdir(join(folder, ...folders), { withFileTypes: true }).catch((cause) => {
       throw new FileError(folder, `cannot be read: ${cause.message}`, { cause });
     });
-    return entries
-      .filter((entry) => !entry.isDirectory() && READABLE.test(entry.name))
-      .map((entry) => (sub === "" ? entry.name : `${sub}/${entry.name}`));
+    for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
+      const { name } = entry;
+      if (name.startsWith(".") || NO_ROWS.test(name)) continue;
+      const kind = kindOf(name);
+      const path = join(folder, ...folders, name);
+      if (entry.isDirectory() || (kind === undefined && entry.isSymbolicLink() && (await isFolder(path)))) {
+        if (folders.length < MOST_FOLDERS) await list([...folders, name]);
+      } else if (kind !== undefined) {
+        const stem = name.slice(0, -kind.length).replace(/[-_.]?(\d+-of-\d+.*|\d+)$/, "");
+        files.push({ path: [...folders, name].join("/"), folders, name, kind, stem });
+      }
+    }
   };
-  const own = (await list("")).sort();
-  const nested = own.length > 0 ? [] : await list("data").catch(() => []);
-  return own.length > 0 ? own : nested.sort();
+  await list([]);
+  return files;
 }
+
+const isFolder = (path: string): Promise<boolean> =>
+  stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );

@@ -6,10 +6,10 @@ import { join } from "node:path";
 import { BlockPool } from "../base/block_pool.js";
 import { AbortedError, FileError, type RowPlace } from "../base/errors.js";
 import { makeFolder, writeFileAtomic, writeFolderAtomic } from "../base/files.js";
-import { readChosen } from "./chosen.js";
+import { type RowChoice, readChosen } from "./chosen.js";
 import type { EncodeCounts, TokenPair, TokenSequence } from "./encode.js";
 import { bytesOfRow, type EncodedBlock, Encoder, type Encoding, FLAGS, NUM_LENGTHS, nothingKept } from "./encoder.js";
-import type { ChosenRows, RowChoice } from "./mix.js";
+import type { ChosenRows } from "./mix.js";
 import { type RowBlock, rowBlocks, WORTH_THREADS } from "./row_blocks.js";
 import type { Rows } from "./rows.js";
 

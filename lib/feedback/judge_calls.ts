@@ -2,8 +2,8 @@ import { AnswerError, BudgetError } from "../base/errors.js";
 import type { SourceRow } from "../data/source.js";
 import { Halt } from "./halt.js";
 import type { Judge } from "./judge.js";
-import { askJudge, type CallRecord, callKey, hasFailed, type JudgeCall } from "./score.js";
-import { type ScoredPrompt, toScoredPrompt } from "./scored.js";
+import { askJudge, type CallRecord, callKey, hasFailed, type JudgeCall, toUnscored } from "./score.js";
+import type { ScoredPrompt } from "./scored.js";
 import type { KeptVerdicts } from "./verdicts.js";
 
 /** A call that is wanted, and the row it is about. */
@@ -26,7 +26,7 @@ export async function* wantedCalls(
 ): AsyncGenerator<WantedCall> {
   const seen = new Set<string>();
   for await (const fields of rows) {
-    const row = toScoredPrompt(fields);
+    const row = toUnscored(fields);
     const calls = callsOf(row, criteria);
     if (calls.length === 0 || seen.has(calls[0]!.key)) continue;
     seen.add(calls[0]!.key);
@@ -61,9 +61,9 @@ export async function askAllCalls(
   const queue = wanted[Symbol.asyncIterator]();
   let failures = 0; // in a row
   let open = 0;
-  let isRead = false; // the queue, to its end
 
   async function make({ call, row }: WantedCall): Promise<void> {
+    open++;
     const record = await askJudge(judge, row, call, seed, halt.signal);
     await kept.keep(record);
     open--;
@@ -76,15 +76,12 @@ export async function askAllCalls(
   const worker = async (): Promise<void> => {
     while (!halt.isOver) {
       const next = await queue.next();
-      if (next.done === true) {
-        isRead = true;
-        return;
-      }
-      open++;
+      if (next.done === true) return;
       await make(next.value).catch((error) => (error instanceof BudgetError ? halt.drain(error) : halt.stop(error)));
     }
   };
   await Promise.all(Array.from({ length: concurrency }, () => worker().catch((error) => halt.stop(error))));
+  const rest = await queue.next();
   await queue.return?.();
-  halt.end(isRead && open === 0);
+  halt.end(rest.done === true && open === 0);
 }

@@ -9,12 +9,12 @@ const MARKS = "[\\s*_`~]*";
 const WORDS = "(?:answer|response|reply|text|output|completion|candidate|assistant|model|option)";
 /** `Answer 1`, `### Answer #1:`, `**Response (B)** -`, `Rating of answer 2:`; a sentence that begins so goes on otherwise. */
 const HEADING = new RegExp(
-  `^${DECORATION}(?:\\d+[.)]\\s+)?${MARKS}\\[?(?:(?:rating|score|evaluation|assessment|output|feedback)\\s+(?:of|for)\\s+)?(?:the\\s+)?${WORDS}` +
+  `^${DECORATION}(?:\\d+[.)]\\s+${MARKS})?\\[?(?:(?:rating|score|evaluation|assessment|output|feedback)\\s+(?:of|for)\\s+)?(?:the\\s+)?${WORDS}` +
     `\\s*(?:number|no\\.?|#)?\\s*[(\\[]?(\\d+|[a-z](?![a-z]))[)\\]]{0,2}${MARKS}(?:$|(?:[:.)\\]=]|[–—-](?=\\s|$)|(?=\\())${MARKS}(.*)$)`,
   "i",
 );
 /** `1.`, `(2)`, `[3]`, `**4:**`, alone on its line or before a label. */
-const BARE_HEADING = new RegExp(`^${DECORATION}(?=[[(#\\d*_]*\\d+[*_]*[\\])*_.:])[[(#]?(\\d+)[\\])*_.:]*${MARKS}(.*)$`);
+const BARE_HEADING = new RegExp(`^${DECORATION}(?:[[(](\\d{1,2})[*_]*[\\])]|(\\d{1,2})[*_]*[.:)])[*_.:]*${MARKS}(.*)$`);
 const RATING = new RegExp(
   `^${DECORATION}\\(?(?:(?:final|overall|my)\\s+)?(?:rating|score)\\b${MARKS}(?:\\([^()]*\\)|\\[[^[\\]]*\\])?${MARKS}` +
     `(?:[:=]|is\\b|[–—-](?=\\s)|(?=$)|(?=\\d))${MARKS}(.*)$`,
@@ -99,7 +99,8 @@ function headingOf(line: string): Heading | undefined {
 }
 
 function bareHeadingOf(line: string): Heading | undefined {
-  const [, number, rest = ""] = BARE_HEADING.exec(line) ?? [];
+  const [, bracketed, plain, rest = ""] = BARE_HEADING.exec(line) ?? [];
+  const number = bracketed ?? plain;
   if (number === undefined || !(rest === "" || RATING.test(rest) || RATIONALE.test(rest))) return undefined;
   return { number: Number(number), rest };
 }

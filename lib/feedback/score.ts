@@ -1,11 +1,13 @@
 import { createHash } from "node:crypto";
 import { AnswerError, type AnswerFailure } from "../base/errors.js";
+import { isObject } from "../base/json.js";
 import { Random } from "../base/random.js";
+import type { SourceRow } from "../data/source.js";
 import { type Aspect, CRITERIA } from "./aspects.js";
 import type { Usage } from "./budget.js";
 import { type Judge, NO_USAGE, type Question } from "./judge.js";
 import type { Rated } from "./rating.js";
-import { meanOf, type ScoredPrompt } from "./scored.js";
+import { meanOf, type ScoredPrompt, toScoredPrompt } from "./scored.js";
 
 /** One call of a judge: all answers to a prompt for one criterion. */
 export interface JudgeCall {
@@ -34,6 +36,17 @@ export interface FailedCall extends JudgeCall {
 export type CallRecord = RatedCall | FailedCall;
 
 export const hasFailed = (record: CallRecord): record is FailedCall => "failed" in record;
+
+/** A row to be rated: a prompt and its answers, whatever earlier scores look like. Throws DataError for another shape. */
+export function toUnscored({ fields, ...place }: SourceRow): ScoredPrompt {
+  const { completions } = fields;
+  const unscored = (completion: unknown): unknown =>
+    isObject(completion) ? { ...completion, annotations: null, overall_score: null } : completion;
+  return toScoredPrompt({
+    ...place,
+    fields: { ...fields, completions: Array.isArray(completions) ? completions.map(unscored) : completions },
+  });
+}
 
 /** Follows from what is said and who said it: the SHA-256 of the prompt's messages and the completions. */
 export function callKey({ messages, completions }: ScoredPrompt): string {

@@ -87,7 +87,7 @@ function aspectRating(value: unknown, key: string, place: RowPlace): Rating | un
     const told = reviews.filter((review) => review !== undefined);
     return told.length === 0 ? undefined : (meanOf(told) ?? "N/A");
   }
-  if (!isObject(value) || value.Rating === undefined) return undefined;
+  if (!isObject(value) || value.Rating == null) return undefined; // null: a .parquet row without it
   return toNumber(value.Rating, `${key}.Rating`, place) ?? "N/A";
 }
 

@@ -15,9 +15,9 @@ export const feedbackBinarizeSchema = z.strictObject({
   min_margin: real({ atLeast: 0 }).default(0).describe("Least difference of the two scores of a pair."),
   min_chosen: real().nullable().default(null).describe("Least score of the better answer; null: any."),
   input: text("a file or folder of scored completions, or a name on the hub").describe(
-    "Scored completions: a .jsonl, .json or .jsonl.gz file, a folder of them, or a data set's name on the hub.",
+    "Scored completions: a .jsonl, .json or .parquet file, a folder of them, or a data set's name on the hub.",
   ),
-  output: text("a file to write").describe("The .jsonl file of pairs to write."),
+  output: text("a file to write").describe("The .jsonl, .jsonl.gz or .parquet file of pairs to write."),
 });
 
 export type FeedbackBinarizeRecipe = DeepReadonly<z.output<typeof feedbackBinarizeSchema>>;

@@ -56,8 +56,11 @@ export const feedbackScoreSchema = z.strictObject({
   grace: real({ atLeast: 0 })
     .default(15)
     .describe("Seconds in which replies may still come after Ctrl-C: they are paid for."),
-  output: described(z.string().regex(/\.jsonl$/), "a .jsonl file to write").describe(
-    "The .jsonl file of scored completions to write. Verdicts lie beside it, with .journal behind its name, and a report on the judge.",
+  output: described(
+    z.string().regex(/\.(jsonl(\.gz)?|parquet)$/),
+    "a .jsonl, .jsonl.gz or .parquet file to write",
+  ).describe(
+    "The file of scored completions to write. Verdicts lie beside it, with .journal behind its name, and a report on the judge.",
   ),
 });
 

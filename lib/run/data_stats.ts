@@ -1,7 +1,8 @@
 import { DataError } from "../base/errors.js";
 import { factsOf } from "../curate/row_facts.js";
 import { type DataStats, StatsTally } from "../curate/stats.js";
-import { parseRow, type ReadOptions, readRawRows } from "../data/source.js";
+import { parseRow } from "../data/raw_row.js";
+import { type ReadOptions, readRawRows } from "../data/source.js";
 import { Tokenizer } from "../text/tokenizer.js";
 
 export interface StatsOptions extends ReadOptions {

@@ -1,6 +1,4 @@
-import { dirname } from "node:path";
-
-import { makeFolder, writeFileAtomic } from "../base/files.js";
+import { writeRows } from "../data/write_rows.js";
 import { type BinarizeOptions, type BinarizeReport, binarize } from "../feedback/binarize.js";
 import type { CandidateOptions } from "../feedback/candidates.js";
 import { compareJudges, type JudgeComparison } from "../feedback/compare_judges.js";
@@ -19,7 +17,7 @@ export async function binarizeFile(
   hub: HubOptions = {},
 ): Promise<BinarizeReport> {
   const pairs = binarize(readDataset(input, {}, hub), options);
-  await writeLines(output, pairs);
+  await writeRows(output, pairs);
   return pairs.report;
 }
 
@@ -31,18 +29,10 @@ export async function rankFile(
   hub: HubOptions = {},
 ): Promise<RankingReport> {
   const rankings = rankCompletions(readDataset(input, {}, hub), options);
-  await writeLines(output, rankings);
+  await writeRows(output, rankings);
   return rankings.report;
 }
 
 /** Compares the scores of two judges in files of scored completions. */
 export const compareJudgeFiles = (a: string, b: string): Promise<JudgeComparison> =>
   compareJudges(readDataset(a), readDataset(b));
-
-async function writeLines(output: string, rows: AsyncIterable<object>): Promise<void> {
-  async function* lines(): AsyncGenerator<Uint8Array> {
-    for await (const row of rows) yield Buffer.from(`${JSON.stringify(row)}\n`);
-  }
-  await makeFolder(dirname(output));
-  await writeFileAtomic(output, lines());
-}

@@ -13,8 +13,9 @@ import { type PrepareOptions, type PrepareSettings, settle } from "../curate/opt
 import { type PrepareReport, PrepareTally } from "../curate/prepare_report.js";
 import { REFUSAL_PHRASES, readPhrases, refusalTable } from "../curate/refusals.js";
 import { SKETCH_SIZE } from "../curate/sketch.js";
+import type { RawRow } from "../data/raw_row.js";
 import { type RowBlock, rowBlocks, WORTH_THREADS } from "../data/row_blocks.js";
-import { filesOf, type RawRow, readRawRows } from "../data/source.js";
+import { filesOf, readRawRows } from "../data/source.js";
 import { prepareReportText } from "./prepare_report_text.js";
 import { PreparedFiles } from "./prepared_files.js";
 

@@ -1,9 +1,9 @@
 import { writeFileAtomic } from "../base/files.js";
+import { writeRows } from "../data/write_rows.js";
 import { type JudgeReport, JudgeStatistics } from "../feedback/bias.js";
 import { promptIdOf } from "../feedback/binarize.js";
 import { callsOf } from "../feedback/judge_calls.js";
-import { hasFailed, withRatings } from "../feedback/score.js";
-import { toScoredPrompt } from "../feedback/scored.js";
+import { hasFailed, toUnscored, withRatings } from "../feedback/score.js";
 import type { Verdicts } from "../feedback/verdicts.js";
 import type { FeedbackScoreRecipe } from "../recipe/feedback_score.js";
 import { criteriaOf, rowsOf } from "./score_input.js";
@@ -29,9 +29,9 @@ export async function writeScored(
   const statistics = new JudgeStatistics();
   const failures: CallFailure[] = [];
   let rows = 0;
-  async function* lines(): AsyncGenerator<Uint8Array> {
+  async function* scored(): AsyncGenerator<object> {
     for await (const source of rowsOf(recipe)) {
-      const row = toScoredPrompt(source);
+      const row = toUnscored(source);
       const calls = callsOf(row, criteriaOf(recipe));
       const records = calls.map((call) => verdicts.of(call)).filter((record) => record !== undefined);
       statistics.add(row, records);
@@ -40,12 +40,12 @@ export async function writeScored(
         const where = { row: `${source.source}:${source.index + 1}`, prompt_id: promptIdOf(row) };
         failures.push({ ...where, criterion, failed, reason, raw });
       }
-      yield Buffer.from(`${JSON.stringify(withRatings(source.fields, records))}\n`);
+      yield withRatings(source.fields, records);
     }
   }
-  await writeFileAtomic(output, lines());
+  await writeRows(output, scored());
   const report = statistics.report(seed);
-  const stem = output.replace(/\.jsonl$/, "");
+  const stem = output.replace(/\.(?:jsonl|jsonl\.gz|parquet)$/, "");
   const reports = [`${stem}.report.md`, `${stem}.report.json`] as const;
   await writeFileAtomic(reports[1], `${JSON.stringify({ judge, seed, rows, ...report, failures }, null, 2)}\n`);
   await writeFileAtomic(reports[0], renderScoreReport({ name: judge, output, rows, report, failures }));

@@ -1,6 +1,7 @@
 import { DataError } from "../base/errors.js";
+import { parseRow, type SourceRow } from "../data/raw_row.js";
 import { toPreferencePair, toSftRow } from "../data/row.js";
-import { parseRow, type ReadOptions, readRawRows, type SourceRow } from "../data/source.js";
+import { type ReadOptions, readRawRows } from "../data/source.js";
 import { toScoredPrompt } from "../feedback/scored.js";
 
 /** What rows may be for: `westwind sft`, `westwind dpo`, `westwind feedback binarize`. */

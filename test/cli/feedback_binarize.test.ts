@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { loadRows } from "../../lib/data/source.js";
 import { fair, good, poor, scoredRow } from "../feedback/scored_rows.js";
 import { temporaryFolder } from "../run/collect.js";
 import { writeJsonLines } from "../run/small_model.js";
@@ -49,6 +50,15 @@ test("--keep-all writes rankings", async () => {
   expect(code).toBe(0);
   expect(stderr).toBe(`rows: 4\nrankings: 3\ndropped: prompt is from TruthfulQA: 1\nrankings in ${output}\n`);
   expect(readLines().map(({ responses }) => (responses as unknown[]).length)).toEqual([3, 2, 2]);
+});
+
+test("pairs and rankings in .parquet are those in .jsonl", async () => {
+  for (const flags of [[], ["--keep-all"]]) {
+    const parquet = join(folder, "out.parquet");
+    for (const path of [output, parquet]) await run("feedback", "binarize", input, `--output=${path}`, ...flags);
+    const found = (await loadRows(parquet)).map(({ fields }) => fields);
+    expect(found).toEqual(readLines());
+  }
 });
 
 test.each([

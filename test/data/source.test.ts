@@ -4,7 +4,9 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { DataError, FileError } from "../../lib/base/errors.js";
-import { loadRows, readRows } from "../../lib/data/source.js";
+import { loadRows, readRawRows, readRows } from "../../lib/data/source.js";
+import { writeRows } from "../../lib/data/write_rows.js";
+import { storedZstd } from "./zstd.js";
 
 let folder: string;
 beforeEach(async () => {
@@ -37,9 +39,64 @@ test("JSON lines, with a byte order mark, Windows ends, blank lines and no last 
 test("lines across the chunks of a large file", async () => {
   const rows = Array.from({ length: 3000 }, (_, i) => ({ a: i, text: "日本🙂".repeat(i % 40) }));
   const text = rows.map((row) => JSON.stringify(row)).join("\n");
-  for (const path of [await file("x.jsonl", text), await file("x.jsonl.gz", gzipSync(text))]) {
+  const packed = [await file("x.jsonl.gz", gzipSync(text)), await file("x.jsonl.zst", storedZstd(Buffer.from(text)))];
+  for (const path of [await file("x.jsonl", text), ...packed]) {
     expect((await loadRows(path)).map(({ fields }) => fields)).toEqual(rows);
   }
+});
+
+test("what Zstandard itself has packed, in two frames", async () => {
+  const rows = Array.from({ length: 3000 }, (_, i) => ({ a: i, text: `${"日本🙂".repeat(i % 40)}${i * i}` }));
+  expect((await loadRows("test/golden/lines.jsonl.zst")).map(({ fields }) => fields)).toEqual(rows);
+});
+
+test("every kind of file gives the same rows", async () => {
+  const rows = Array.from({ length: 50 }, (_, i) => ({
+    prompt: `say "${i}", é日🙂\nor not`,
+    chosen: [{ role: "user", content: `${i}` }],
+    text: i % 7 === 0 ? "" : `[{${i}`,
+  }));
+  const lines = rows.map((row) => JSON.stringify(row)).join("\n");
+  const array = JSON.stringify(rows, null, 2);
+  const quoted = (value: unknown) =>
+    `"${(typeof value === "string" ? value : JSON.stringify(value)).replaceAll('"', '""')}"`;
+  const csv = ["prompt,chosen,text", ...rows.map((row) => Object.values(row).map(quoted).join(","))].join("\n");
+  const texts = { jsonl: lines, ndjson: lines, json: array, csv };
+  for (const [kind, text] of Object.entries(texts)) {
+    for (const path of [
+      await file(`x.${kind}`, text),
+      await file(`x.${kind}.gz`, gzipSync(text)),
+      await file(`x.${kind}.zst`, storedZstd(Buffer.from(text))),
+    ]) {
+      expect((await loadRows(path)).map(({ fields }) => fields)).toEqual(rows);
+    }
+  }
+  await writeRows(join(folder, "x.parquet"), rows);
+  expect((await loadRows(join(folder, "x.parquet"))).map(({ fields }) => fields)).toEqual(rows);
+});
+
+test("rows are handed over before they are parsed", async () => {
+  const rows: string[] = [];
+  for await (const { bytes } of readRawRows(await file("x.jsonl", '{"a": 1 }\n\n{no JSON\n'))) {
+    rows.push(Buffer.from(bytes).toString());
+  }
+  expect(rows).toEqual(['{"a": 1 }', "{no JSON"]);
+});
+
+describe("columns", () => {
+  const columns = ["b", "a"];
+
+  test.each(["x.jsonl", "x.parquet"])("%s", async (name) => {
+    const path = join(folder, name);
+    await writeRows(path, [{ a: 1, b: "x", c: null }]);
+    const [row] = await loadRows(path, { columns });
+    expect(Object.entries(row!.fields)).toEqual([
+      ["b", "x"],
+      ["a", 1],
+    ]);
+    const wrong = loadRows(path, { columns: ["b", "nope"] });
+    await expect(wrong).rejects.toThrow(/has no column "nope", expected all of b, nope; found a, b, c/);
+  });
 });
 
 test("a JSON array", async () => {
@@ -108,7 +165,10 @@ describe("what cannot be read is named", () => {
 
   test("files", async () => {
     await expect(loadRows(join(folder, "nope.jsonl"))).rejects.toThrow(/nope\.jsonl: is missing, expected/);
-    await expect(loadRows(await file("x.parquet", ""))).rejects.toThrow(/is of a kind that is not read/);
+    await expect(loadRows(await file("x.arrow", ""))).rejects.toThrow(
+      /is of a kind that is not read, expected \.jsonl,/,
+    );
+    await expect(loadRows(await file("x.jsonl.bz2", ""))).rejects.toThrow(/is of a kind that is not read/);
     await expect(loadRows(await file("x.json", '{"a": 1}'))).rejects.toThrow(
       "holds an object, expected an array of rows",
     );
@@ -119,5 +179,14 @@ describe("what cannot be read is named", () => {
     const cut = gzipSync('{"a": 1}\n'.repeat(1000)).subarray(0, 30);
     await expect(loadRows(await file("x.jsonl.gz", cut))).rejects.toThrow(FileError);
     await expect(loadRows(await file("y.jsonl.gz", "plain"))).rejects.toThrow(/is not whole gzip/);
+    const packed = storedZstd(Buffer.from('{"a": 1}\n'.repeat(1000)));
+    for (const bad of [packed.subarray(0, 3), packed.subarray(0, 500), Buffer.concat([packed, Buffer.from("more")])]) {
+      const path = await file("x.jsonl.zst", bad);
+      await expect(loadRows(path)).rejects.toThrow(FileError);
+      await expect(loadRows(path)).rejects.toThrow(/x\.jsonl\.zst: is not whole zstd: unexpected EOF/);
+    }
+    await expect(loadRows(await file("y.csv.zst", "a,b\n1,2\n".repeat(9)))).rejects.toThrow(
+      /is not whole zstd: invalid/,
+    );
   });
 });

@@ -334,3 +334,12 @@ test("whatever is read stands in the text, on the scale", () => {
     { numRuns: 5000 },
   );
 });
+
+test("long runs of anything are read in no time", () => {
+  const began = performance.now();
+  for (const piece of ["*", "1", " ", "-", "[", "Answer ", "Rating: ", "1. *", "Answer 1 *", "```json\n"]) {
+    ratingsOf(piece.repeat(100_000 / piece.length), 2);
+    ratingsOf(`Answer 1\nRating: ${piece.repeat(100_000 / piece.length)}`, 2);
+  }
+  expect(performance.now() - began).toBeLessThan(3000); // of ten, a quadratic one alone would take longer
+});

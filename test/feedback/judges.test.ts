@@ -117,7 +117,7 @@ const likely = (logProbs: number[], asked: { text: string; continuations: readon
 });
 
 test("likelihoods of 1 to 5, made to add up to 1, give the expected or the likeliest rating", async () => {
-  const logProbs = [0.1, 0.1, 0.2, 0.4, 0.2].map((share) => Math.log(share) - 700); // far below what exp can show
+  const logProbs = [0.1, 0.1, 0.2, 0.4, 0.2].map((share) => Math.log(share) - 800); // far below what exp can show
   const asked: { text: string; continuations: readonly string[] }[] = [];
   const { ratings } = (await likelihoodJudge(likely(logProbs, asked)).rate(question(["A", "B"]))) as {
     ratings: readonly unknown[];

@@ -2,7 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
 import { parseFeedbackScore } from "../../lib/recipe/feedback_score.js";
-import { binarizeFile } from "../../lib/run/feedback.js";
+import { binarizeFile, compareJudgeFiles } from "../../lib/run/feedback.js";
 import type { FeedbackProgress } from "../../lib/run/feedback_progress.js";
 import type { LoadTextModel } from "../../lib/run/load_engine.js";
 import { loadEngine } from "../../lib/run/load_engine.js";
@@ -112,7 +112,9 @@ describe("the rows", () => {
       { role: "user", content: "number 0" },
     ];
     const empty = { ...row, completions: row.completions.map((one) => ({ ...one, response: " " })) };
-    const rows = [row, { ...row, messages }, row, empty];
+    const earlier = { annotations: { honesty: { Rating: "good" } }, overall_score: "?", critique: "!" };
+    const scored = { ...row, completions: row.completions.map((one) => ({ ...one, ...earlier })) };
+    const rows = [row, { ...row, messages }, scored, empty];
     const output = newOutput();
     const summary = await score(output, {
       input: writeJsonLines(join(folder, "alike.jsonl"), rows),
@@ -160,6 +162,14 @@ describe("a run that ends early", () => {
     expect(readFileSync(output)).toEqual(readFileSync(whole));
     await score(output);
     expect(endpoint.requests.length).toBe(40);
+  });
+
+  test("a signal that comes with the last verdict has stopped nothing", async () => {
+    const output = newOutput();
+    const controller = new AbortController();
+    const report = ({ done }: FeedbackProgress) => done === 40 && controller.abort();
+    expect(await score(output, {}, { report, signal: controller.signal })).toMatchObject({ done: 40, failed: 0 });
+    expect(linesOf(output).length).toBe(10);
   });
 
   test("more rows and other aspects are added; another judge or seed is another run", async () => {
@@ -212,6 +222,28 @@ describe("a run that ends early", () => {
     expect(error).toMatch(/^AnswerError: judge: 3 calls in a row failed, the last one: 0 ratings without numbers/);
     expect(endpoint.requests.length).toBe(3);
   });
+});
+
+test("rows in .parquet hold the same, also where an aspect failed", async () => {
+  endpoint.behave = (request) => ({
+    kind: "answer",
+    text:
+      readQuestion(request).quality === "helpfulness" && request.prompt.includes("number 1")
+        ? "?"
+        : ratingReply(request),
+  });
+  const [lines, parquet] = [newOutput(), newOutput().replace("jsonl", "parquet")];
+  const keys = { aspects: ["honesty", "helpfulness"], limit: 3, judge: { attempts: 1 } };
+  expect(await score(lines, keys)).toMatchObject({ failed: 1 });
+  const { reports } = await score(parquet, keys);
+  expect(reports[0]).toBe(parquet.replace(".parquet", ".report.md"));
+  const pairsOf = async (path: string): Promise<string> => {
+    await binarizeFile(path, join(folder, "of.jsonl"), {});
+    return readFileSync(join(folder, "of.jsonl"), "utf8");
+  };
+  expect(await pairsOf(parquet)).toBe(await pairsOf(lines));
+  const compared = await compareJudgeFiles(parquet, lines);
+  expect(compared.scores.helpfulness).toMatchObject({ count: 6, bothNotApplicable: 2, oneNotApplicable: 0, exact: 1 });
 });
 
 test("a dry run asks and writes nothing, and tells what there is to ask", async () => {

@@ -1,0 +1,68 @@
+import { createReadStream, type ReadStream } from "node:fs";
+import { createGunzip } from "node:zlib";
+import { Decompress } from "fzstd";
+import { FileError } from "../base/errors.js";
+
+/**
+ * The bytes of a file from its beginning, unpacked where its name ends in .gz or .zst; only a few pieces, and zstd's
+ * window, are in memory. Throws FileError, also where what is packed ends early. The checksums of .zst are not looked at.
+ */
+export async function* bytesOf(source: string): AsyncGenerator<Buffer, void, void> {
+  const file = createReadStream(source);
+  try {
+    if (source.endsWith(".gz")) yield* gunzipped(file);
+    else if (source.endsWith(".zst")) yield* unzstd(file);
+    else yield* file as AsyncIterable<Buffer>;
+  } catch (error) {
+    throw asFileError(source, error as NodeJS.ErrnoException);
+  } finally {
+    file.destroy();
+  }
+}
+
+/** Without the byte order mark that a file may begin with. */
+export async function* withoutMark(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, void> {
+  let isFirst = true;
+  for await (const chunk of chunks) {
+    yield isFirst && chunk.subarray(0, 3).equals(MARK) ? chunk.subarray(3) : chunk;
+    isFirst = false;
+  }
+}
+
+const MARK = Buffer.of(0xef, 0xbb, 0xbf);
+
+export const missing = (path: string): FileError =>
+  new FileError(path, "is missing, expected a file of rows or a folder of them on this machine");
+
+export function asFileError(path: string, error: NodeJS.ErrnoException): FileError {
+  if (error instanceof FileError) return error;
+  if (error.code === "ENOENT") return missing(path);
+  const isZip = typeof error.code === "string" && error.code.startsWith("Z_");
+  return new FileError(path, isZip ? `is not whole gzip: ${error.message}` : error.message, { cause: error });
+}
+
+function gunzipped(file: ReadStream): AsyncIterable<Buffer> {
+  const unzip = createGunzip();
+  file.on("error", (error) => unzip.destroy(error));
+  return file.pipe(unzip);
+}
+
+async function* unzstd(file: ReadStream): AsyncGenerator<Buffer, void, void> {
+  const unpacked: Buffer[] = [];
+  const zstd = new Decompress(({ buffer, byteOffset, length }) =>
+    unpacked.push(Buffer.from(buffer, byteOffset, length)),
+  );
+  const push = (bytes: Uint8Array, isLast: boolean): void => {
+    try {
+      zstd.push(bytes, isLast);
+    } catch (cause) {
+      throw new FileError(String(file.path), `is not whole zstd: ${(cause as Error).message}`, { cause });
+    }
+  };
+  for await (const bytes of file as AsyncIterable<Buffer>) {
+    push(bytes, false);
+    yield* unpacked.splice(0);
+  }
+  push(new Uint8Array(0), true);
+  yield* unpacked;
+}

@@ -1,0 +1,156 @@
+import { readFileSync } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { parquetMetadata } from "hyparquet";
+import { parquetWriteBuffer } from "hyparquet-writer";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { DataError, FileError, WestwindError } from "../../lib/base/errors.js";
+import { loadRows } from "../../lib/data/source.js";
+import { writeRows } from "../../lib/data/write_rows.js";
+
+const FOLDER = "test/golden/parquet/";
+const golden = (name: string) => JSON.parse(readFileSync(`${FOLDER}${name}.json`, "utf8"));
+const fieldsOf = async (path: string, options = {}) => (await loadRows(path, options)).map(({ fields }) => fields);
+
+let folder: string;
+let path: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "parquet-"));
+  path = join(folder, "x.parquet");
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+describe("files of the reference implementation", () => {
+  const encoded = ["snappy", "gzip", "zstd", "brotli", "lz4", "pages", "pages-v2", "encodings"];
+  test.each(encoded)("chats-%s", async (name) => {
+    expect(await fieldsOf(`${FOLDER}chats-${name}.parquet`)).toEqual(golden("chats"));
+  });
+
+  test.each(["feedback", "types"])("%s", async (name) => {
+    expect(await fieldsOf(`${FOLDER}${name}.parquet`)).toEqual(golden(name));
+  });
+
+  test("some columns, some rows", async () => {
+    const rows = golden("chats") as Record<string, unknown>[];
+    const columns = ["id", "rejected"];
+    expect(await fieldsOf(`${FOLDER}chats-pages.parquet`, { columns, limit: 17 })).toEqual(
+      rows.slice(0, 17).map(({ id, rejected }) => ({ id, rejected })),
+    );
+  });
+});
+
+test("a row's place is its number in the file", async () => {
+  const places = (await loadRows(`${FOLDER}chats-zstd.parquet`)).map(({ source, index }) => [source, index]);
+  expect(places).toEqual(golden("chats").map((_: unknown, i: number) => [`${FOLDER}chats-zstd.parquet`, i]));
+});
+
+// Pages that lie behind what is asked for may be damaged, since nobody looks at them.
+test("no more is read than is asked for", async () => {
+  const text = (i: number) => `${i} `.repeat(500);
+  await writeRows(
+    path,
+    Array.from({ length: 3000 }, (_, i) => ({ a: text(i), b: text(-i) })),
+  );
+  const bytes = readFileSync(path);
+  const { row_groups } = parquetMetadata(
+    bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length) as ArrayBuffer,
+  );
+  const [a, b] = row_groups[0]!.columns.map(({ meta_data }) => Number(meta_data!.data_page_offset));
+  await writeFile(path, Buffer.from(bytes).fill(0xff, (a! + b!) / 2, b! + 1000));
+  expect(await fieldsOf(path, { columns: ["a"], limit: 10 })).toEqual(
+    Array.from({ length: 10 }, (_, i) => ({ a: text(i) })),
+  );
+  await expect(loadRows(path, { columns: ["a"] })).rejects.toThrow(/x\.parquet: row group 1, column a: /);
+  await expect(loadRows(path, { limit: 10 })).rejects.toThrow(/x\.parquet: row group 1, column b: /);
+});
+
+test("bytes that are no text", async () => {
+  expect(await fieldsOf(`${FOLDER}bytes.parquet`, { limit: 1 })).toEqual([{ a: 1, image: { bytes: "ok" } }]);
+  expect(await fieldsOf(`${FOLDER}bytes.parquet`, { columns: ["a"] })).toEqual([{ a: 1 }, { a: 2 }]);
+  await expect(loadRows(`${FOLDER}bytes.parquet`)).rejects.toThrow(DataError);
+  await expect(loadRows(`${FOLDER}bytes.parquet`)).rejects.toThrow(
+    /bytes\.parquet:2: image\.bytes: 2 bytes that are no UTF-8 text/,
+  );
+});
+
+describe("what cannot be read is named", () => {
+  const whole = readFileSync(`${FOLDER}chats-snappy.parquet`);
+  const footer = whole.readUInt32LE(whole.length - 8) + 8;
+  const without = (begin: number, end: number) => Buffer.concat([whole.subarray(0, begin), whole.subarray(end)]);
+
+  test.each([
+    ["an empty file", Buffer.of(), /x\.parquet: is no Parquet file: 0 bytes that do not begin with PAR1/],
+    ["another file", Buffer.from('{"a": 1}\n'.repeat(9)), /is no Parquet file/],
+    [
+      "a file cut at its end",
+      whole.subarray(0, -100),
+      /x\.parquet: is not whole: its \d+ bytes do not end with Parquet's footer/,
+    ],
+    ["a file with a part missing", without(200, whole.length - footer), /x\.parquet: row group 1, column prompt: /],
+    [
+      "a damaged footer",
+      Buffer.from(whole).fill(0xff, whole.length - footer, whole.length - 8),
+      /has a footer that cannot be read: /,
+    ],
+    [
+      "a footer longer than the file",
+      Buffer.from(whole).fill(0x7f, whole.length - 8, whole.length - 4),
+      /has a footer that cannot be read: /,
+    ],
+  ])("%s", async (_, bytes, message) => {
+    await writeFile(path, bytes);
+    await expect(loadRows(path)).rejects.toThrow(FileError);
+    await expect(loadRows(path)).rejects.toThrow(message);
+  });
+
+  const column = { name: "number", data: [1, 2, 3], type: "DOUBLE" as const };
+
+  test("a compression that is not read", async () => {
+    const compressors = { LZO: (bytes: Uint8Array) => bytes };
+    await writeFile(path, Buffer.from(parquetWriteBuffer({ columnData: [column], codec: "LZO", compressors })));
+    const message =
+      "x.parquet: row group 1, column number: compressed with LZO, expected one of SNAPPY, GZIP, BROTLI, ZSTD";
+    await expect(loadRows(path)).rejects.toThrow(message);
+  });
+
+  test("an encoding that is not read", async () => {
+    const bytes = Buffer.from(
+      parquetWriteBuffer({ columnData: [{ ...column, nullable: false }], codec: "UNCOMPRESSED" }),
+    );
+    const data = Buffer.alloc(24);
+    [1, 2, 3].forEach((value, i) => {
+      data.writeDoubleLE(value, 8 * i);
+    });
+    // Before the data, a page's header ends with: encoding, level sizes of 0, not compressed.
+    const at = bytes.lastIndexOf(Buffer.of(0x15, 0x00, 0x15, 0x00, 0x15, 0x00), bytes.indexOf(data));
+    bytes[at + 1] = 2 * 4; // BIT_PACKED
+    await writeFile(path, bytes);
+    await expect(loadRows(path)).rejects.toThrow(
+      /x\.parquet: row group 1, column number: .*unsupported encoding: BIT_PACKED/,
+    );
+  });
+
+  test("a column that is not there", async () => {
+    const wrong = loadRows(`${FOLDER}types.parquet`, { columns: ["int8", "int9"] });
+    await expect(wrong).rejects.toThrow(
+      /types\.parquet: has no column "int9", expected all of int8, int9; found int8, int64,/,
+    );
+  });
+
+  test("wherever a byte is wrong", async () => {
+    const bytes = readFileSync(`${FOLDER}types.parquet`);
+    const change = fc.record({ at: fc.integer({ min: 0, max: bytes.length - 1 }), bit: fc.nat(7) });
+    await fc.assert(
+      fc.asyncProperty(change, async ({ at, bit }) => {
+        const damaged = Buffer.from(bytes);
+        damaged[at]! ^= 1 << bit;
+        await writeFile(path, damaged);
+        const outcome = await loadRows(path).catch((error) => error);
+        expect(Array.isArray(outcome) || outcome instanceof WestwindError).toBe(true);
+      }),
+      { numRuns: 300, seed: 1 },
+    );
+  });
+});
