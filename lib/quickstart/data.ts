@@ -1,6 +1,6 @@
 import { join } from "node:path";
-import { makeFolder, writeFileAtomic } from "../base/files.js";
 import type { SourceRow } from "../data/source.js";
+import { writeRows } from "../data/write_rows.js";
 import { binarize, type PairRow } from "../feedback/binarize.js";
 import { collectFeedback, drawPrompts, type FeedbackRow, writeDialogues, writeTexts } from "./world.js";
 
@@ -59,10 +59,6 @@ async function toPairs(feedback: readonly FeedbackRow[], seed: number): Promise<
 }
 
 async function writeSplits(folder: string, train: readonly object[], test: readonly object[]): Promise<void> {
-  await makeFolder(folder);
   await writeRows(join(folder, "train.jsonl"), train);
   await writeRows(join(folder, "test.jsonl"), test);
 }
-
-const writeRows = (path: string, rows: readonly object[]): Promise<void> =>
-  writeFileAtomic(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(""));

@@ -129,9 +129,10 @@ export const feedbackGenerateSchema = z.strictObject({
   grace: real({ atLeast: 0 })
     .default(15)
     .describe("Seconds in which answers may still come after Ctrl-C: they are paid for."),
-  output: described(z.string().regex(/\.jsonl$/), "a .jsonl file to write").describe(
-    "The .jsonl file of completions to write. Finished answers lie beside it, with .journal behind its name.",
-  ),
+  output: described(
+    z.string().regex(/\.(jsonl(\.gz)?|parquet)$/),
+    "a .jsonl, .jsonl.gz or .parquet file to write",
+  ).describe("The file of completions to write. Finished answers lie beside it, with .journal behind its name."),
 });
 
 /** A recipe of `westwind feedback generate`: every key has a value, null where there is none. */

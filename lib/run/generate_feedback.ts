@@ -1,7 +1,8 @@
 import { dirname } from "node:path";
 
 import { AbortedError } from "../base/errors.js";
-import { makeFolder, writeFileAtomic } from "../base/files.js";
+import { makeFolder } from "../base/files.js";
+import { writeRows } from "../data/write_rows.js";
 import { type AnswerRecord, Answers, isFailed, KeptAnswers } from "../feedback/answers.js";
 import { askEnsemble } from "../feedback/ask_ensemble.js";
 import { completionRows } from "../feedback/completion_rows.js";
@@ -127,11 +128,4 @@ function countOf(work: Work<ReadyMember>, answers: Answers, retryFailed: boolean
     }
   }
   return count;
-}
-
-async function writeRows(path: string, rows: Iterable<object>): Promise<void> {
-  async function* lines(): AsyncGenerator<Uint8Array> {
-    for (const row of rows) yield Buffer.from(`${JSON.stringify(row)}\n`);
-  }
-  await writeFileAtomic(path, lines());
 }

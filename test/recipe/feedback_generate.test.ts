@@ -73,7 +73,10 @@ describe("what is wrong is told, with its line", () => {
       "principles.honesty.weight: 0, expected a number > 0 (r.yaml:5)",
     ],
     [`${LEAST}models: [{model: a}]\nkey: 1`, "key: unknown key (r.yaml:5)"],
-    ["prompts: p\noutput: o.txt\nmodels: [{model: a}]", 'output: "o.txt", expected a .jsonl file to write (r.yaml:2)'],
+    [
+      "prompts: p\noutput: o.txt\nmodels: [{model: a}]",
+      'output: "o.txt", expected a .jsonl, .jsonl.gz or .parquet file to write (r.yaml:2)',
+    ],
     [
       `${LEAST}models: [{model: a, api_key_env: K}]`,
       "models.0.api_key_env: set without endpoint, expected both or none (r.yaml:4)",
