@@ -15,7 +15,8 @@ export { encodePairs, type PairEncodeOptions } from "./data/encode_pairs.js";
 export { type DatasetOptions, loadDataset } from "./data/mix.js";
 export { type PackedBatch, packPairs, packSequences } from "./data/pack.js";
 export { type PreferencePair, type SftRow, toPreferencePair, toSftRow } from "./data/row.js";
-export { readRows, type SourceRow } from "./data/source.js";
+export { type ReadOptions, readRows, type SourceRow } from "./data/source.js";
+export { writeRows } from "./data/write_rows.js";
 export {
   BINARIZE_RULES,
   type BinarizeOptions,
