@@ -38,7 +38,7 @@ export const dataKeys = {
     .nullable()
     .default(null)
     .describe(
-      "A .jsonl, .json or .jsonl.gz file, or a folder with one file per split. One of the three data set keys is needed.",
+      "A file of rows, or a folder with files for each split (see Files of rows). One of the three data set keys is needed.",
     ),
   dataset_config: text()
     .nullable()

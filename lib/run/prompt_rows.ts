@@ -21,7 +21,7 @@ export interface PromptOptions {
 }
 
 /**
- * The rows of a .txt file, a prompt a line, or of a .jsonl, .json or .jsonl.gz file with `prompt` (text) or `messages`.
+ * The rows of a .txt file, a prompt a line, or of a file of rows with `prompt` (text) or `messages`.
  * Blank lines are passed over. Throws FileError, and DataError for the first row that cannot be used.
  */
 export async function readPromptRows(path: string, options: PromptOptions = {}): Promise<PromptRow[]> {
