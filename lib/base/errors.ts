@@ -27,7 +27,10 @@ export class UsageError extends WestwindError {
   }
 }
 
-/** Where a row came from: a file and its zero-based row in it. Shown as `file:line`, counted from 1. */
+/**
+ * Where a row came from: a file and its zero-based line in it, of .json and .parquet its row. Shown as `file:line`, counted
+ * from 1.
+ */
 export interface RowPlace {
   readonly source: string;
   readonly index: number;

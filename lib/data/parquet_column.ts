@@ -8,7 +8,7 @@ import type { ColumnDecoder, DataPageHeaderV2, PageHeader } from "hyparquet/src/
 import { CODECS } from "./parquet_codecs.js";
 import { PARSERS } from "./parquet_values.js";
 
-/** What is read to find a page's header and, of a small page, the page. */
+/** Bytes that a page's header is surely in, and a small page too. Writers leave out statistics of more than 4 KiB. */
 const WINDOW = 1 << 16;
 
 /** One leaf column of a row group: its values by row, in lists where it repeats. Only the pages in use are in memory. */
@@ -56,12 +56,15 @@ export class ParquetColumn {
   }
 
   private async readPage(): Promise<void> {
-    const { header, headerSize, bytes } = await this.readHeader();
+    const begin = await this.readBytes(Math.min(WINDOW, this.end - this.at));
+    const reader = { view: begin, offset: 0 };
+    const header = parquetHeader(reader);
     this.check(header);
+    const headerSize = reader.offset;
     const size = headerSize + header.compressed_page_size;
-    const page = size <= bytes.byteLength ? bytes : await this.readBytes(size);
+    const page = size <= begin.byteLength ? begin : await this.readBytes(size);
     this.at += size;
-    const reader = { view: page, offset: headerSize };
+    reader.view = page;
     if (header.type === "INDEX_PAGE") return;
     if (header.type === "DICTIONARY_PAGE") {
       const { data } = readPage(reader, header, this.decoder, undefined, undefined, 0);
@@ -92,19 +95,6 @@ export class ParquetColumn {
     const reader = { view: page, offset: begin + header.repetition_levels_byte_length };
     readRleBitPackedHybrid(reader, 32 - Math.clz32(most), levels, header.definition_levels_byte_length);
     return levels.filter((level) => level < most).length;
-  }
-
-  private async readHeader(): Promise<{ header: PageHeader; headerSize: number; bytes: DataView<ArrayBuffer> }> {
-    for (let size = WINDOW; ; size *= 8) {
-      const bytes = await this.readBytes(Math.min(size, this.end - this.at));
-      const reader = { view: bytes, offset: 0 };
-      try {
-        const header = parquetHeader(reader);
-        return { header, headerSize: reader.offset, bytes };
-      } catch (error) {
-        if (!(error instanceof RangeError) || size >= this.end - this.at) throw error;
-      }
-    }
   }
 
   private async readBytes(length: number): Promise<DataView<ArrayBuffer>> {

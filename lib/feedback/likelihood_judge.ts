@@ -12,7 +12,7 @@ export type LikelihoodRule = "expected" | "likeliest";
  * add up to 1, are the rating. It says no reasons and never N/A; the rationale holds the likelihoods.
  */
 export function likelihoodJudge(model: Required<ChatModel>, rule: LikelihoodRule = "expected"): Judge {
-  async function rateOne(question: Question, signal?: AbortSignal): Promise<Rated> {
+  async function rateOne(question: Question, signal?: AbortSignal): Promise<Rated | undefined> {
     const { scale } = question.criterion;
     const logProbs = await model.logProbs(judgePrompt(question, "number"), spellings(scale), signal);
     return toRated(logProbs, scale, rule);
@@ -21,8 +21,10 @@ export function likelihoodJudge(model: Required<ChatModel>, rule: LikelihoodRule
   return {
     name: model.name,
     async rate(question, signal): Promise<Verdict> {
-      const ratings = await Promise.all(oneByOne(question).map((one) => rateOne(one, signal)));
-      return { ratings, usage: NO_USAGE };
+      const rated = await Promise.all(oneByOne(question).map((one) => rateOne(one, signal)));
+      const ratings = rated.filter((one) => one !== undefined);
+      if (ratings.length === rated.length) return { ratings, usage: NO_USAGE };
+      return { reason: "no number of the scale has a likelihood", raw: "", usage: NO_USAGE };
     },
   };
 }
@@ -33,8 +35,9 @@ function spellings({ least, most }: Scale): string[] {
   return most < 10 ? numbers : numbers.map((number) => `${number}\n`);
 }
 
-function toRated(logProbs: readonly number[], { least }: Scale, rule: LikelihoodRule): Rated {
+function toRated(logProbs: readonly number[], { least }: Scale, rule: LikelihoodRule): Rated | undefined {
   const highest = Math.max(...logProbs);
+  if (!Number.isFinite(highest)) return undefined;
   const weights = logProbs.map((logProb) => Math.exp(logProb - highest));
   const total = weights.reduce((sum, weight) => sum + weight, 0);
   const shares = weights.map((weight) => weight / total);

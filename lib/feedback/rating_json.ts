@@ -32,20 +32,25 @@ export const ratingSchema = ({ least, most, mayNotApply }: Scale) => {
  * or as an entry of an object, or an object with an entry an answer. Undefined where there is none such.
  */
 export function readRatingJson(text: string, count: number, scale: Scale): readonly Rated[] | Refusal | undefined {
-  for (const candidate of candidates(text)) {
-    const entries = entriesOf(parse(candidate));
-    if (entries !== undefined) return readEntries(entries, count, scale);
+  for (const parts of candidates(text)) {
+    const entries = parts.map((part) => entriesOf(parse(part))).filter((found) => found !== undefined);
+    const [first, ...others] = entries.map((found) => readEntries(found, count, scale));
+    const isSure = others.every((other) => ratingsIn(other) === ratingsIn(first!));
+    if (first !== undefined) return isSure ? first : { refused: "ratings twice, and not the same" };
   }
   return undefined;
 }
 
-/** Parts of a text that may be JSON: all of it, what is fenced, what is in the outermost brackets. */
-function* candidates(text: string): Generator<string> {
-  yield text;
-  for (const [, fenced] of text.matchAll(/```(?:json)?\s*\n([\s\S]*?)```/gi)) yield fenced!;
+const ratingsIn = (read: readonly Rated[] | Refusal): string =>
+  isRefusal(read) ? read.refused : read.map(({ rating }) => rating).join();
+
+/** Parts of a text that may be JSON: all of it, else what is fenced, else what is in the outermost brackets. */
+function* candidates(text: string): Generator<readonly string[]> {
+  yield [text];
+  yield [...text.matchAll(/```(?:json)?\s*\n([\s\S]*?)```/gi)].map((match) => match[1]!);
   for (const [open, close] of ["{}", "[]"]) {
     const [begin, end] = [text.indexOf(open!), text.lastIndexOf(close!)];
-    if (begin >= 0 && end > begin) yield text.slice(begin, end + 1);
+    if (begin >= 0 && end > begin) yield [text.slice(begin, end + 1)];
   }
 }
 

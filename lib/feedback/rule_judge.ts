@@ -21,17 +21,23 @@ export type Rules = (
 
 /**
  * A judge of rules, for tests and small worlds. Throws DataError, with the row, for a rating that is missing or not on the
- * scale; what the rules throw passes through.
+ * scale, and for what the rules throw.
  */
 export function ruleJudge(name: string, rules: Rules): Judge {
   return {
     name,
     async rate(question) {
       const { messages, responses, criterion, place } = question;
+      const apply = async (response: string): Promise<unknown> => {
+        try {
+          return await rules(messages.at(-1)!.content, response, messages);
+        } catch (error) {
+          throw new DataError(place, `${name} throws ${error instanceof Error ? error.stack : String(error)}`);
+        }
+      };
       const ratings: Rated[] = [];
       for (const response of responses) {
-        const given = await rules(messages.at(-1)!.content, response, messages);
-        const rated = toRated(given, criterion);
+        const rated = toRated(await apply(response), criterion);
         if (isRefusal(rated)) throw new DataError(place, `${name} gives ${criterion.name}: ${rated.refused}`);
         ratings.push(rated);
       }

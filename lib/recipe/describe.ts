@@ -65,6 +65,8 @@ export function renderRecipeDocs(): string {
     `Other spellings: ${aliases.join(", ")}.`,
     ...sections,
     ...inside,
+    "## Files of rows",
+    FILES,
     "## Recipes of `westwind align`",
     ALIGN,
     keyTable(feedbackBinarizeSchema),
@@ -140,6 +142,26 @@ A recipe is a YAML file in the language of TRL and the alignment-handbook: their
   no path of this machine and looks like \`owner/name\` is found on the hub: [hub.md](hub.md).
 - Unknown keys, wrong types and keys given twice are errors, all told at once, each with its line.
 - Keys of features that are not here parse, so that any handbook recipe can be read; a run that needs one is refused.`;
+
+const FILES = `| name | rows |
+|---|---|
+| \`.jsonl\`, \`.ndjson\` | an object in JSON a line; blank lines are passed over |
+| \`.json\` | an array of objects |
+| \`.csv\` | names in the first line, commas, quotes where a value has commas, quotes or line ends. Every value is text, but a list of messages in JSON (\`[{"role": "user", "content": "Hi"}]\`) is one |
+| \`.parquet\` | its columns, with lists and structs; packed by snappy, gzip, zstd, brotli or lz4. Integers beyond 2^53 become text, times ISO text in UTC, bytes the text they hold |
+
+The first three may also be packed, as \`.jsonl.gz\` or \`.csv.zst\`. Text is UTF-8. Files are streamed, so they may be larger than
+memory; of a \`.parquet\` file only the pages and columns that are asked for are read. Errors say the file and line, of \`.json\`
+and \`.parquet\` the row, counted from 1.
+
+Of a folder, those files are read that are named for the split, as the Hugging Face hub lays them out:
+
+- \`train.jsonl\`, \`train-00000-of-00002.parquet\`, or \`train/0000.parquet\` for \`train\`; where there is none, those that begin so, as
+  \`train_prefs-00000-of-00001.parquet\`; for \`train\`, all files where none is named for any split. Where there is no \`test\`, it is
+  \`validation\`, and the other way round.
+- In the folder itself, else in its \`data\`, else in the folder \`default\`, else in the only other one. Of several configurations
+  the folder of one is to be named.
+- It is an error if several splits begin so (\`train_sft\` and \`train_gen\`), or if a split is there in several kinds of files.`;
 
 const ALIGN = `One file for all stages, in the sections \`sft\`, \`feedback\` and \`dpo\`; each may be missing. The keys of \`sft\` and
 \`dpo\` are those above; keys outside of the sections hold for both, and a section's own go before them. On the command

@@ -42,7 +42,7 @@ export const dataKeys = {
     .nullable()
     .default(null)
     .describe(
-      "A .jsonl, .json or .jsonl.gz file, a folder with one file per split, or a name on the hub. One of the three data set keys is needed.",
+      "A file of rows, a folder with files for each split (see Files of rows), or a name on the hub. One of the three data set keys is needed.",
     ),
   dataset_revision: text()
     .nullable()

@@ -44,9 +44,9 @@ export const judgeName = ({ name, model, rules }: JudgeRecipe): string =>
  * rows and which aspects. Throws FileError for rules that are not there.
  */
 export async function judgeOrigin({ judge, seed }: FeedbackScoreRecipe): Promise<Origin> {
-  const { model, endpoint, rules, json, likelihood, temperature, top_p, max_tokens, extra_body, send_seed } = judge;
+  const { model, endpoint, json, likelihood, temperature, top_p, max_tokens, extra_body, send_seed } = judge;
   const form = formOf(judge);
-  if (rules !== null || form === undefined) return { seed, judge: { rules: await hashRules(rules!) } };
+  if (form === undefined) return { seed, judge: { rules: await hashRules(judge.rules!) } };
   const own =
     endpoint === null
       ? { is_local: true, dtype: judge.dtype, chat_template: judge.chat_template, likelihood }

@@ -22,9 +22,9 @@ export interface PromptOptions {
 }
 
 /**
- * The rows of a .txt file, a prompt a line, or of a .jsonl, .json or .jsonl.gz file, or of the training split of a folder
- * or a data set of the hub, with `prompt` (text) or `messages`. Blank lines are passed over. Throws FileError, HubError,
- * and DataError for the first row that cannot be used.
+ * The rows of a .txt file, a prompt a line, or of a file of rows, of the training split of a folder, or of a data set of the
+ * hub, with `prompt` (text) or `messages`. Blank lines are passed over. Throws FileError, HubError, and DataError for the
+ * first row that cannot be used.
  */
 export async function readPromptRows(
   nameOrPath: string,

@@ -23,13 +23,14 @@ export interface CallFailure extends Pick<FailedCall, "criterion" | "failed" | "
 /** The report on a judge as Markdown. */
 export function renderScoreReport({ name, output, rows, report, failures }: ScoreReportContent): string {
   const { criteria, models, length } = report;
+  const byMean = Object.entries(models).sort(([, a], [, b]) => (b.mean ?? 0) - (a.mean ?? 0));
   return `${[
     `# ${name} as a judge`,
     `What ${name} said of ${rows} rows, in ${output}.`,
     "## Ratings",
     ratingTable("criterion", criteria, (own: CriterionReport) => [own.calls, showShare(own.failedShare)]),
     "By the model that answered, all aspects together:",
-    ratingTable("model", models),
+    ratingTable("model", Object.fromEntries(byMean)),
     "## Position",
     POSITION,
     positionTable(criteria),

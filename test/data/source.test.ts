@@ -50,6 +50,18 @@ test("what Zstandard itself has packed, in two frames", async () => {
   expect((await loadRows("test/golden/lines.jsonl.zst")).map(({ fields }) => fields)).toEqual(rows);
 });
 
+test("packed files are unpacked as they are read", async () => {
+  const text = Array.from({ length: 20_000 }, (_, i) => `{"a": "${Math.sin(i)}"}\n`).join("");
+  for (const [kind, packed] of [
+    ["gz", gzipSync(text)],
+    ["zst", storedZstd(Buffer.from(text))],
+  ] as const) {
+    const path = await file(`x.jsonl.${kind}`, packed.subarray(0, packed.length / 2));
+    expect(await loadRows(path, { limit: 9 })).toHaveLength(9);
+    await expect(loadRows(path)).rejects.toThrow(FileError);
+  }
+});
+
 test("every kind of file gives the same rows", async () => {
   const rows = Array.from({ length: 50 }, (_, i) => ({
     prompt: `say "${i}", é日🙂\nor not`,

@@ -68,8 +68,12 @@ describe("what goes before what", () => {
     expect(await filesFor("test")).toEqual(["test_prefs.jsonl"]);
     await lay("test.jsonl");
     expect(await filesFor("test")).toEqual(["test.jsonl"]);
+    await lay("test/0.jsonl", "test_gen/0.jsonl");
+    expect(await filesFor("test")).toEqual(["test.jsonl"]);
+    await rm(join(folder, "test.jsonl"));
+    expect(await filesFor("test")).toEqual(["test/0.jsonl"]);
     await rm(join(folder, "validation.jsonl"));
-    expect(await filesFor("validation")).toEqual(["test.jsonl"]);
+    expect(await filesFor("validation")).toEqual(["test/0.jsonl"]);
   });
 
   test("the folder itself before data, before `default`, before another configuration", async () => {

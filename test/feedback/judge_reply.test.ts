@@ -152,6 +152,11 @@ test.each<[string, readonly Rating[] | string]>([
   ['{"answers": [{"answer": 1, "rating": 4}, {"answer": 1, "rating": 5}]}', "answer 1: rated twice"],
   ['{"answers": [{"answer": 0, "rating": 4}, {"answer": 1, "rating": 5}]}', "answer 2: no rating"],
   ['{"answers": [{"answer": 1, "rating": 4}]}', "1 ratings, expected 2"],
+  [
+    '```json\n[{"rating": 1}, {"rating": 2}]\n```\nNo:\n```\n[{"rating": 3}, {"rating": 2}]\n```',
+    "ratings twice, and not the same",
+  ],
+  ['```json\n[{"rating": 1}, {"rating": 2}]\n```\nAgain:\n```\n[{"rating": 1}, {"rating": 2}]\n```', [1, 2]],
   ['{"answers": [{"rating": 4}, {"rating": true}]}', 'answer 2: "true", expected a number from 1 to 5 or N/A'],
   ['{"answers": [{"answer": 1, "rationale": "a", "rating": "4"}, {"answer": 2, "rat', expect.any(String) as string],
 ])("two answers, %j: %j", (reply, ratings) => expect(ratingsOf(reply, 2)).toEqual(ratings));

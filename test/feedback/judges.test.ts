@@ -131,6 +131,12 @@ test("likelihoods of 1 to 5, made to add up to 1, give the expected or the likel
   expect(await likeliest.rate(question(["A"]))).toMatchObject({ ratings: [{ rating: 4 }] });
 });
 
+test.each([Number.NEGATIVE_INFINITY, Number.NaN])("likelihoods of %d give no rating", async (logProb) => {
+  const verdict = await likelihoodJudge(likely(Array(5).fill(logProb))).rate(question(["A"]));
+  expect(verdict).toMatchObject({ reason: "no number of the scale has a likelihood", raw: "" });
+  expect(verdict).not.toHaveProperty("ratings");
+});
+
 test("of 1 to 10 the line's end tells 1 from 10", async () => {
   const asked: { text: string; continuations: readonly string[] }[] = [];
   await likelihoodJudge(likely(Array(10).fill(-1), asked)).rate(question(["A"], "overall"));
@@ -176,6 +182,14 @@ test.each([
 ])("rules that give %j are an error with the row", async (given, message) => {
   const rated = ruleJudge("rules.mjs", () => given as never).rate(question(["a"]));
   await expect(rated).rejects.toThrow(`completions.jsonl:7: rules.mjs gives ${message}`);
+});
+
+test("what rules throw is theirs, with the row", async () => {
+  const rules = () => {
+    throw new TypeError("no such word");
+  };
+  const rated = ruleJudge("rules.mjs", rules).rate(question(["a"]));
+  await expect(rated).rejects.toThrow("completions.jsonl:7: rules.mjs throws TypeError: no such word");
 });
 
 test("files that are no rules", async () => {

@@ -61,6 +61,15 @@ def feedback(count):
     } for i in range(count)]
 
 
+SPARSE = pa.schema([("a", pa.list_(pa.struct([("b", pa.list_(pa.string())), ("c", pa.struct([("d", pa.int64())]))])))])
+
+
+def sparse():
+    """Lists in lists of which little is there: row groups without a value, rows longer than a page."""
+    full = {"b": ["x", None, "y", "", "z"], "c": {"d": 1}}
+    return [{"a": a} for a in [[], None, [{"b": None, "c": None}, None], [full, {"b": [], "c": {"d": None}}, full]]]
+
+
 def types():
     """A column of each type, with what it is as JSON beside."""
     utc = datetime.timezone.utc
@@ -118,6 +127,12 @@ if __name__ == "__main__":
     rows = feedback(16)
     write_json("feedback", rows)
     write("feedback", rows, FEEDBACK, compression="snappy", row_group_size=9)
+
+    rows = sparse()
+    write_json("sparse", rows)
+    for version in ["1.0", "2.0"]:
+        small = {"data_page_size": 1, "write_batch_size": 2, "row_group_size": 2}
+        write(f"sparse-v{version[0]}", rows, SPARSE, compression="lz4", data_page_version=version, **small)
 
     columns = types()
     names = list(columns)
