@@ -1,4 +1,4 @@
-import { readFileRows } from "./file_kinds.js";
+import { readFileRows } from "./file_rows.js";
 import type { RawRow } from "./raw_row.js";
 
 /** A row that was chosen and not read yet. */

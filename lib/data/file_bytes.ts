@@ -2,6 +2,7 @@ import { createReadStream, type ReadStream } from "node:fs";
 import { createGunzip } from "node:zlib";
 import { Decompress } from "fzstd";
 import { FileError } from "../base/errors.js";
+import { READABLE } from "./file_kind.js";
 
 /**
  * The bytes of a file from its beginning, unpacked where its name ends in .gz or .zst; only a few pieces, and zstd's
@@ -31,12 +32,12 @@ export async function* withoutMark(chunks: AsyncIterable<Buffer>): AsyncGenerato
 
 const MARK = Buffer.of(0xef, 0xbb, 0xbf);
 
-export const missing = (path: string): FileError =>
-  new FileError(path, "is missing, expected a file of rows or a folder of them on this machine");
-
+/** What kept a file of rows from being read. */
 export function asFileError(path: string, error: NodeJS.ErrnoException): FileError {
   if (error instanceof FileError) return error;
-  if (error.code === "ENOENT") return missing(path);
+  if (error.code === "ENOENT") {
+    return new FileError(path, `is missing, expected a ${READABLE} file or a folder of them on this machine`);
+  }
   const isZip = typeof error.code === "string" && error.code.startsWith("Z_");
   return new FileError(path, isZip ? `is not whole gzip: ${error.message}` : error.message, { cause: error });
 }

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import type { RowChoice } from "./chosen.js";
 import { bytesOf } from "./file_bytes.js";
-import { kindOf, readFileRows } from "./file_kinds.js";
+import { kindOf } from "./file_kind.js";
+import { readFileRows } from "./file_rows.js";
 import { countParquetRows } from "./parquet.js";
 import { filesOf, noRows } from "./source.js";
 

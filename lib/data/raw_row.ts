@@ -1,6 +1,6 @@
 import { DataError } from "../base/errors.js";
 
-/** A row as its file has it. `index` counts from 0: lines of a JSON lines file, rows of any other. */
+/** A row as its file has it. `index` counts from 0: lines of .jsonl and .csv, rows of .json and .parquet. */
 export interface SourceRow {
   readonly source: string;
   readonly index: number;

@@ -1,7 +1,7 @@
 import { stat } from "node:fs/promises";
 import { FileError } from "../base/errors.js";
 import { asFileError } from "./file_bytes.js";
-import { readFileRows } from "./file_kinds.js";
+import { readFileRows } from "./file_rows.js";
 import { keepColumns, parseRow, type RawRow, type SourceRow } from "./raw_row.js";
 import { splitFiles } from "./splits.js";
 

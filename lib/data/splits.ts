@@ -1,7 +1,7 @@
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { FileError } from "../base/errors.js";
-import { kindOf, READABLE } from "./file_kinds.js";
+import { kindOf, READABLE } from "./file_kind.js";
 
 // A data set without a test split often has a validation split, and the other way round.
 const STAND_INS: ReadonlyMap<string, string> = new Map([
@@ -27,7 +27,7 @@ export async function splitFiles(folder: string, split: string): Promise<string[
   const fault = (what: string, which: readonly DataFile[]): FileError =>
     new FileError(folder, `has ${what} for the split ${JSON.stringify(split)}: found ${listOf(which)}`);
   if (found.length === 0) throw fault("no file", files);
-  if (new Set(found.map(({ split }) => split)).size > 1) throw fault("several splits", found);
+  if (namesOf(found).size > 1) throw fault("several splits", found);
 
   const names = new Set(found.map(({ configuration }) => configuration));
   const name = names.size === 1 ? [...names][0] : ["", "default"].find((preferred) => names.has(preferred));
@@ -38,10 +38,12 @@ export async function splitFiles(folder: string, split: string): Promise<string[
   return chosen.filter(({ folders }) => folders.length === least).map(({ path }) => join(folder, path));
 }
 
-/** Whether a folder has files for a split of its own, or for one that stands in for it. */
+/** Whether a folder has files for a split, or for one that stands in for it; not where several begin with its name. */
 export async function hasSplit(folder: string, split: string): Promise<boolean> {
-  return ofSplit(await readableFiles(folder), split).length > 0;
+  return namesOf(ofSplit(await readableFiles(folder), split)).size === 1;
 }
+
+const namesOf = (files: readonly FoundFile[]): Set<string> => new Set(files.map(({ ownSplit }) => ownSplit));
 
 interface DataFile {
   readonly path: string; // in the folder
@@ -53,16 +55,16 @@ interface DataFile {
 }
 
 interface FoundFile extends DataFile {
-  /** The split by its own name, where that only begins like the one asked for. */
-  readonly split: string;
+  /** The split by its own name, which may only begin like the one asked for. */
+  readonly ownSplit: string;
   /** The folders that are named for something else than the split. */
   readonly configuration: string;
 }
 
 function ofSplit(files: readonly DataFile[], split: string): FoundFile[] {
-  const foundFile = (file: DataFile, asked: string | undefined, split: string): FoundFile => {
+  const foundFile = (file: DataFile, asked: string | undefined, ownSplit: string): FoundFile => {
     const others = file.folders.filter((name) => name !== "data" && !(asked !== undefined && name.startsWith(asked)));
-    return { ...file, split, configuration: others.join("/") };
+    return { ...file, ownSplit, configuration: others.join("/") };
   };
   for (const asked of namesFor(split)) {
     const isNamed = ({ name }: DataFile): boolean => name.startsWith(asked) && /^[-.]/.test(name.slice(asked.length));

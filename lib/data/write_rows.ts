@@ -3,7 +3,7 @@ import { pipeline } from "node:stream/promises";
 import { createGzip } from "node:zlib";
 import { DataError, FileError } from "../base/errors.js";
 import { makeFolder, writeFileAtomic } from "../base/files.js";
-import { kindOf } from "./file_kinds.js";
+import { kindOf } from "./file_kind.js";
 import { toLines } from "./json_lines.js";
 import { parquetBytes } from "./parquet_writer.js";
 

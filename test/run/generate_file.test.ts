@@ -159,7 +159,7 @@ test.each([
   ],
   ["h.jsonl", "{", "h.jsonl:1: is not JSON"],
   ["i.txt", "\n \n", "i.txt: holds no rows, expected at least one"],
-  ["j.csv", "a", "j.csv: is of a kind that is not read"],
+  ["j.tsv", "a", "j.tsv: is of a kind that is not read"],
   ["k.txt", `a\n${"x".repeat(1000)}\n`, "k.txt:2: 1017 tokens"],
 ])("%s is refused before anything is asked", async (name, text, message) => {
   const engine = new FakeEngine();

@@ -1,5 +1,6 @@
 import { FileError } from "../base/errors.js";
 import { readCsv } from "./csv.js";
+import { kindOf, READABLE } from "./file_kind.js";
 import { readJsonArray } from "./json_array.js";
 import { readJsonLines } from "./json_lines.js";
 import { readParquet } from "./parquet.js";
@@ -14,14 +15,6 @@ const READERS: ReadonlyMap<string, Reader> = new Map<string, Reader>([
   [".csv", readCsv],
   [".parquet", readParquet],
 ]);
-
-/** The files of rows that are read, in words. */
-export const READABLE = ".jsonl, .json, .csv (each also with .gz or .zst) or .parquet";
-
-/** What the end of a file's name says it is, as `.jsonl.gz`; nothing for a kind that is not read. */
-export function kindOf(name: string): string | undefined {
-  return /(\.(jsonl|ndjson|json|csv)(\.gz|\.zst)?|\.parquet)$/.exec(name)?.[0];
-}
 
 /** The rows of one file. Formats that keep columns apart read these alone; others read all. */
 export function readFileRows(file: string, columns?: readonly string[]): AsyncGenerator<RawRow, void, void> {

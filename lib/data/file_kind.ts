@@ -1,0 +1,7 @@
+/** The files of rows that are read, in words. */
+export const READABLE = ".jsonl, .json, .csv (each also with .gz or .zst) or .parquet";
+
+/** What the end of a file's name says it is, as `.jsonl.gz`; nothing for a kind that is not read. */
+export function kindOf(name: string): string | undefined {
+  return /(\.(jsonl|ndjson|json|csv)(\.gz|\.zst)?|\.parquet)$/.exec(name)?.[0];
+}
