@@ -61,11 +61,12 @@ export class Sampler {
     const highest = logits[likeliest]!;
     const weightOf = (id: number): number => Math.exp((logits[id]! - highest) / temperature);
     if (topK === 0 && topP >= 1 && minP === 0) {
+      const weights = new Float64Array(logits.length);
       let total = 0;
-      for (let id = 0; id < logits.length; id++) total += weightOf(id);
+      for (let id = 0; id < logits.length; id++) total += weights[id] = weightOf(id);
       let left = this.random.next() * total;
       for (let id = 0; id < logits.length; id++) {
-        left -= weightOf(id);
+        left -= weights[id]!;
         if (left < 0) return id;
       }
       return likeliest; // rounding left the sum a hair short
@@ -176,7 +177,10 @@ export function logSumExp(logits: Float32Array): number {
 }
 
 function argmax(values: Float32Array): number {
-  let best = 0;
-  for (let i = 1; i < values.length; i++) if (values[i]! > values[best]!) best = i;
+  let [best, highest] = [0, values[0]!];
+  for (let i = 1; i < values.length; i++) {
+    const value = values[i]!;
+    if (value > highest) [best, highest] = [i, value];
+  }
   return best;
 }

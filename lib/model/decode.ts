@@ -1,3 +1,4 @@
+import { cast } from "../kernels/cast.js";
 import { embedding } from "../kernels/embedding.js";
 import { linear } from "../kernels/linear.js";
 import { pagedAttention } from "../kernels/paged_attention.js";
@@ -22,7 +23,7 @@ export interface NewTokens {
   readonly rows: Int32Array; // [R]
 }
 
-/** Runs new tokens, keeps their keys and values, and returns the logits behind those that are asked for, if any. */
+/** Runs new tokens, keeps their keys and values, and returns the logits behind those that are asked for, in f32, if any. */
 export function decode(model: Llama, arena: Arena, cache: KvCache, step: NewTokens): Tensor<"R,V"> | undefined {
   const { config, rotation } = model;
   const { pageSize } = cache;
@@ -54,5 +55,6 @@ export function decode(model: Llama, arena: Arena, cache: KvCache, step: NewToke
   });
   if (step.rows.length === 0) return undefined;
   const { y: hidden } = model.norm.forward(arena, x);
-  return linear(arena, embedding(arena, arena.from<"R">(step.rows), hidden), model.head.value);
+  const logits = linear(arena, embedding(arena, arena.from<"R">(step.rows), hidden), model.head.value);
+  return logits.dtype === "f32" ? logits : cast(arena.empty(logits.shape, "f32"), logits);
 }

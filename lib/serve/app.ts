@@ -1,4 +1,5 @@
 import type { ServerResponse } from "node:http";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { HttpBindings } from "@hono/node-server";
 import { type Context, Hono } from "hono";
 import { cors } from "hono/cors";
@@ -26,6 +27,9 @@ interface Env {
 
 /** Status of a request whose client went away, in logs and metrics. */
 const CLIENT_GONE = 499;
+
+/** Milliseconds after which a stream that still waits begins without an event. */
+const MOST_SILENCE = 1000;
 
 const KEY_MISSING = "The API key is missing or wrong; send it as 'Authorization: Bearer KEY'.";
 
@@ -129,10 +133,14 @@ export function createApp(model: ServedModel, settings: Settings, admission: Adm
   return app;
 }
 
-/** The answer as events. What goes wrong before the first of them still has a status of its own. */
+/**
+ * The answer as events. What goes wrong before the first of them still has a status of its own, unless that takes so long,
+ * as where others are before it, that a client would take the silence for a lost connection.
+ */
 async function streamed(answering: Answering, ticket: Ticket, fail: (error: unknown) => ApiError): Promise<Response> {
   const datas = chunks(answering);
-  const first = await datas.next();
+  const first = datas.next();
+  await Promise.race([first, sleep(MOST_SILENCE, undefined, { ref: false })]);
   const body = eventStream(first, datas, ticket, (error) => JSON.stringify(fail(error).body));
   const headers = { "Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache" };
   return new Response(body, { headers });

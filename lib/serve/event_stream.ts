@@ -8,16 +8,16 @@ const encoder = new TextEncoder();
  * `describe` gives the last event.
  */
 export function eventStream(
-  first: IteratorResult<string, void>,
+  first: Promise<IteratorResult<string, void>>,
   rest: AsyncGenerator<string, void, void>,
   ticket: Ticket,
   describe: (error: unknown) => string,
 ): ReadableStream<Uint8Array> {
   const { signal } = ticket;
-  let taken: IteratorResult<string, void> | undefined = first;
-  const next = async (): Promise<IteratorResult<string, void>> => {
-    const result = taken ?? (await rest.next());
-    taken = undefined;
+  let begun: typeof first | undefined = first;
+  const next = (): typeof first => {
+    const result = begun ?? rest.next();
+    begun = undefined;
     return result;
   };
   const giveUp = (): void => void rest.return(); // for what waits to be read

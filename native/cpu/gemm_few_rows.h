@@ -45,8 +45,10 @@ class FewRows {
 
  private:
   static constexpr int64_t kPer = kPerWord<T>;
-  static constexpr int64_t kStep = kLanes * kPer;               // of the depth
-  static constexpr int64_t kAhead = 1024 / int64_t(sizeof(T));  // that a row is asked for before it is read
+  static constexpr int64_t kStep = kLanes * kPer;  // of the depth
+  // Where weights are asked for a block ahead: the first-level cache has too few lines on their way at a time to cover
+  // the latency of memory.
+  static constexpr int kSecondLevelCache = 2;
 
   // A vector of columns. Rows that do not exist are the last one again, and are not stored.
   template <int kRows>
@@ -60,13 +62,14 @@ class FewRows {
     for (int64_t begin = 0; begin < depth_; begin += blocks_.depth) {
       const int64_t end = min(depth_, begin + blocks_.depth);
       Vec sums[kRows] = {};
+      // From here to the next block, or to the first one of the next vector of columns.
+      const int64_t next = end < depth_ ? blocks_.depth : kLanes * depth_ - begin;
       int64_t k = begin;
       for (; k + kStep <= end; k += kStep) {
-        const int64_t ahead = k + kAhead < depth_ ? k + kAhead : (kLanes - 1) * depth_ + k + kAhead;
         Vec tile[kLanes];
 #pragma GCC unroll 16
         for (int i = 0; i < kLanes; ++i) {
-          __builtin_prefetch(lanes[i] + ahead);
+          __builtin_prefetch(lanes[i] + next + k, 0, kSecondLevelCache);
           tile[i] = load_depths(lanes[i] + k);
         }
         transpose(tile);

@@ -9,7 +9,7 @@ namespace ww::cpu::WW_ISA {
 namespace {
 
 constexpr int64_t kTokensPerTask = 16;
-constexpr int64_t kGroupRows = 64;          // of a group, where a single token has not more
+constexpr int64_t kGroupRows = 128;          // of a group, where a single token has not more
 constexpr int64_t kMostPartials = 1 << 24;  // floats of partial results that a call keeps
 
 // What a thread works in. W as in Attention.
@@ -190,8 +190,12 @@ class Attention {
     const int64_t tiles = ceil_div(last - first, kTileRows);
     if (tiles == 1) {  // values that are read once are not worth packing
       int64_t* const next_places = scratch.places[(block + 1) % 2];
-      const bool goes_on = group.partials == nullptr && block + 1 < group.first_block + group.blocks;
-      if (goes_on) locate(group, g, block + 1, next_places);
+      // What is next here: the head's next block; of tasks of one block the next head's, which lies beside it.
+      const bool is_beside = group.partials != nullptr && g + 1 < K_;
+      const int64_t next_block = is_beside ? block : block + 1;
+      const int64_t next_head = group.partials == nullptr ? g : (g + 1) % K_;
+      const bool goes_on = next_block < group.first_block + group.blocks;
+      if (goes_on) locate(group, next_head, next_block, next_places);
       const CachedValues<T> values{a_.v_cache.as<const T>(), a_.k_cache.as<const T>(), places,
                                    goes_on ? next_places : places, D_};
       return attend_tile(group, start, first, last, scratch, values, sums);

@@ -220,3 +220,12 @@ test.each([
     await expect(seen).rejects.toThrow(OpenAI.APIError);
   },
 );
+
+test("a stream that waits for more than a second begins without an event, and what goes wrong is its last one", async () => {
+  const error = new ConfigError("prompt", "too late");
+  const { post, engine } = await start({ fake: { failAt: 0, error, milliseconds: 1300 } });
+  const response = await post(CHAT, { messages, stream: true });
+  expect([response.status, engine.running]).toEqual([200, 1]);
+  const datas = (await response.text()).trim().split("\n\n");
+  expect(datas.at(-1)).toMatch(/^data: \{"error":\{.*too late/);
+});
