@@ -234,7 +234,7 @@ test("several inputs, packed files and folders; a limit over all of them", async
   const data = join(folder, "data");
   mkdirSync(data);
   const lines = [1, 2, 3, 4].map((i) => `${JSON.stringify(chat(i))}\n`);
-  writeFileSync(join(data, "train-0.jsonl"), lines[0]! + lines[1]!);
+  writeFileSync(join(data, "train-0.jsonl.gz"), gzipSync(lines[0]! + lines[1]!));
   writeFileSync(join(data, "train-1.jsonl.gz"), gzipSync(lines[2]!));
   writeFileSync(join(data, "test-0.jsonl"), "not read");
   const more = write([chat(4), chat(1), chat(3)], "more.jsonl");
@@ -243,7 +243,7 @@ test("several inputs, packed files and folders; a limit over all of them", async
   expect([report.read, report.kept]).toEqual([6, 4]);
   expect(filesOf(output).train.map(({ prompt }) => prompt)).toEqual([1, 2, 3, 4].map((i) => chat(i).data[0]));
   expect(filesOf(output).dropped).toMatchObject([
-    { file: more, line: 2, detail: `${join(data, "train-0.jsonl")}:1` },
+    { file: more, line: 2, detail: `${join(data, "train-0.jsonl.gz")}:1` },
     { file: more, line: 3, detail: `${join(data, "train-1.jsonl.gz")}:1` },
   ]);
   expect((await prepareData([data, more], newName(), { limit: 4 })).read).toBe(4);
@@ -339,6 +339,10 @@ describe("what cannot be done is said before any row is read", () => {
     [{ trainName: "a/b" }, 'ConfigError: trainName: "a/b", expected letters, digits, "-", "_" and "."'],
     [{ testName: "report" }, "ConfigError: testName: report, which is the name of another file"],
     [{ testName: "train" }, "ConfigError: testName: train, which is the name of another file"],
+    [{ testName: "Train" }, "ConfigError: testName: Train, which is the name of another file"],
+    [{ trainName: "Dropped" }, "ConfigError: trainName: Dropped, which is the name of another file"],
+    [{ threads: -1 }, "ConfigError: threads: -1, expected a whole number from 0 up"],
+    [{ threads: 1.5 }, "ConfigError: threads: 1.5, expected a whole number from 0 up"],
     [{ refusalPhrases: "nowhere.txt" }, "FileError: nowhere.txt: no such file"],
     [{ decontaminate: ["nowhere.jsonl"] }, /^FileError: nowhere\.jsonl: is missing/],
     [{ tokenizer: "nowhere" }, /^FileError: nowhere/],
