@@ -26,6 +26,7 @@ interface Thread<Result> {
 export class BlockPool<Block, Result> implements AsyncDisposable {
   private threads: readonly Thread<Result>[] = [];
   private here: Promise<(block: Block) => Result> | undefined;
+  private isClosed = false;
 
   constructor(private readonly options: BlockPoolOptions<Block, Result>) {}
 
@@ -84,11 +85,13 @@ export class BlockPool<Block, Result> implements AsyncDisposable {
   }
 
   private async workHere(block: Block): Promise<Result> {
+    if (this.isClosed) throw new Error("nobody waits for this block any more"); // a thread that ends has not done it
     this.here ??= this.options.here();
     return (await this.here)(block);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.isClosed = true;
     await Promise.all(this.threads.map(({ worker }) => worker.terminate()));
   }
 }

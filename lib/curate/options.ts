@@ -99,14 +99,14 @@ export function settle(options: PrepareOptions): PrepareSettings {
     if (DUPLICATE_SCOPES.includes(settings[key])) continue;
     throw new ConfigError(key, `${JSON.stringify(settings[key])}, expected one of ${DUPLICATE_SCOPES.join(", ")}`);
   }
-  const taken = new Set(["report", "dropped"]);
+  const taken = new Set(["report", "dropped"]); // in lower case: on some disks "Train" and "train" are one file
   for (const key of ["trainName", "testName"] as const) {
     const name = settings[key];
     if (!/^[\w-][\w.-]*$/.test(name)) {
       throw new ConfigError(key, `${JSON.stringify(name)}, expected letters, digits, "-", "_" and "."`);
     }
-    if (taken.has(name)) throw new ConfigError(key, `${name}, which is the name of another file`);
-    taken.add(name);
+    if (taken.has(name.toLowerCase())) throw new ConfigError(key, `${name}, which is the name of another file`);
+    taken.add(name.toLowerCase());
   }
   return settings;
 }

@@ -58,12 +58,13 @@ export function spellOut(patterns: readonly string[]): string[] {
   });
 }
 
-/** Phrases of a file, one a line; blank lines and those that begin with # are passed over. Throws FileError. */
+/** Phrases of a file, one a line; blank lines and those whose first sign is # are passed over. Throws FileError. */
 export async function readPhrases(path: string): Promise<string[]> {
   const text = await readFile(path, "utf8").catch((cause) => {
     throw new FileError(path, cause.code === "ENOENT" ? "no such file" : cause.message, { cause });
   });
-  const phrases = text.split(/\r?\n/).filter((line) => line.trim() !== "" && !line.startsWith("#"));
+  const lines = text.split("\n").map((line) => line.trim()); // which takes a byte order mark off, too
+  const phrases = lines.filter((line) => line !== "" && !line.startsWith("#"));
   if (phrases.length === 0) throw new FileError(path, "holds no phrase, expected one a line");
   const silent = phrases.find((phrase) => !/[\p{L}\p{N}]/u.test(phrase));
   if (silent !== undefined) throw new FileError(path, `${JSON.stringify(silent)}, expected a phrase with words`);

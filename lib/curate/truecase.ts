@@ -1,11 +1,12 @@
 import { foreignSpans } from "./code_text.js";
 import type { Dialogue } from "./dialogue.js";
-import { ABBREVIATIONS, AFTER_I, BEFORE_I } from "./truecase_words.js";
+import { ABBREVIATIONS, AFTER_I, BEFORE_I, BEFORE_VARIABLE, MODALS } from "./truecase_words.js";
 
 const LOWER = "a-zß-öø-ÿā-ɏά-ώа-џա-ֆ"; // letters of scripts that write sentences so
 const BEGINNING = new RegExp(`^\\s*[${LOWER}](?=\\S*(?:[ \\t]+\\S+){4})`);
 const SENTENCE = new RegExp(`[.!?][ \\t]+[${LOWER}]`, "g");
 const LONE_I = /\bi\b/g;
+const OTHER_VARIABLE = /(?<![\w'’])[jkn](?![\w'’])/; // where one of these stands alone, "i" is likely another
 
 /** A dialogue with its sentences' capital letters, or the very same where none is missing. What the system says stays. */
 export function truecaseDialogue(dialogue: Dialogue): Dialogue {
@@ -23,9 +24,10 @@ export function truecaseDialogue(dialogue: Dialogue): Dialogue {
  *
  * - where a text begins with a line of at least five words, and after `.`, `!` or `?` and blanks, if the word there is a
  *   plain one: small letters, with no digit, dot, slash or underscore in it;
- * - as a lone "i" beside a verb or another word that tells it from a variable ("can i", "i have", "i'm").
+ * - as a lone "i" beside a verb or another word that tells it from a variable ("can i", "i have", "i'm"), except behind
+ *   what names a variable ("the index i can") and, but for "i'm" and its like, in a text with a lone j, k or n.
  *
- * What stays: code, fenced or not, formulas, tags, addresses; what follows an abbreviation, an initial, a number with a stop
+ * What stays: code in fences and backticks, and without where its signs show it; formulas, tags, addresses; what follows an abbreviation, an initial, a number with a stop
  * (of a list), an ellipsis, a quotation that ends with its own mark or a line break; what begins with a quotation mark; lists'
  * letters ("a.") and variables of one letter.
  */
@@ -55,8 +57,9 @@ function candidatesOf(text: string): number[] {
     const at = index + found.length - 1;
     if (endsSentence(text, index) && isPlainWord(text, at)) places.push(at);
   }
+  const hasVariables = OTHER_VARIABLE.test(text);
   for (const { index } of text.matchAll(LONE_I)) {
-    if (isSpeaker(text, index)) places.push(index);
+    if (isSpeaker(text, index, hasVariables)) places.push(index);
   }
   return [...new Set(places)].sort((a, b) => a - b);
 }
@@ -80,17 +83,20 @@ function isPlainWord(text: string, at: number): boolean {
 }
 
 /** Whether the "i" at `at` is who speaks. */
-function isSpeaker(text: string, at: number): boolean {
+function isSpeaker(text: string, at: number, hasVariables: boolean): boolean {
   if (at > 0 && !/[\s"“(]/.test(text[at - 1]!)) return false;
   const after = text.slice(at + 1, at + 20);
   if (/^['’](?:m|ve|ll|d)(?![\w'’])/i.test(after)) return true;
-  const next = /^ ([a-z]+(?:['’]t)?)(?![\w'’])/i.exec(after)?.[1];
-  if (next !== undefined && AFTER_I.has(plain(next))) return true;
-  const before = /(?:^|\s)([a-z]+(?:['’]t)?) $/i.exec(text.slice(Math.max(0, at - 20), at))?.[1];
-  return next !== undefined && before !== undefined && BEFORE_I.has(plain(before));
+  const next = plain(/^ ([a-z]+(?:['’]t)?)(?![\w'’])/i.exec(after)?.[1]);
+  if (hasVariables || next === undefined) return false;
+  const before = plain(/(?:^|[\s"“(])([a-z]+(?:['’]t)?) $/i.exec(text.slice(Math.max(0, at - 20), at))?.[1]);
+  if (before === undefined) return AFTER_I.has(next);
+  if (BEFORE_VARIABLE.has(before)) return false;
+  if ((before === "if" || before === "where") && MODALS.has(next)) return false;
+  return AFTER_I.has(next) || BEFORE_I.has(before);
 }
 
-const plain = (word: string): string => word.toLowerCase().replace("’", "'");
+const plain = (word: string | undefined): string | undefined => word?.toLowerCase().replace("’", "'");
 
 /** The capital of a letter that has one of its own, and is the only one that has it. */
 function capitalOf(letter: string): string | undefined {

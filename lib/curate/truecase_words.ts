@@ -23,3 +23,12 @@ export const AFTER_I = words(`
 export const BEFORE_I = words(`
   can could should would will shall may must do did am was have had don't didn't can't couldn't shouldn't
 `);
+
+/** An "i" after one of these is a variable. */
+export const BEFORE_VARIABLE = words(`
+  index indices variable variables integer integers counter subscript superscript iteration row column element entry
+  let for every each any
+`);
+
+/** What is said of variables too: an "i" between "if" or "where" and one of these may be one. */
+export const MODALS = words("can could will would shall should may might must");

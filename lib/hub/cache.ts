@@ -5,7 +5,7 @@ import { makeFolder, whatWasRefused, writeFileAtomic } from "../base/files.js";
 import { isObject } from "../base/json.js";
 import { ownTag } from "../base/temporary.js";
 import type { Repo } from "./context.js";
-import { etagOf, type HubFile, isHubFile } from "./listing.js";
+import { etagOf, type HubFile, isCommit, isHubFile } from "./listing.js";
 import type { HubSettings } from "./settings.js";
 
 /**
@@ -44,8 +44,8 @@ export class RepoCache {
 
   /** The commit that a branch or tag was when it was last downloaded. */
   async readRef(revision: string): Promise<string | undefined> {
-    const text = await readFile(this.ref(revision), "utf8").catch(() => undefined);
-    return text?.trim();
+    const text = (await readFile(this.ref(revision), "utf8").catch(() => "")).trim();
+    return isCommit(text) ? text : undefined;
   }
 
   async writeRef(revision: string, commit: string): Promise<void> {

@@ -48,13 +48,13 @@ export async function filesOf(context: HubContext, commit: string): Promise<HubF
   return files;
 }
 
-/** Whether this is a file that may be stored under its names. */
+/** Whether this is a file that may be stored under its names, and its name shown. */
 export function isHubFile(file: unknown): file is HubFile {
   if (!isObject(file)) return false;
   const { path, size, blobId, sha256 } = file;
   return (
     typeof path === "string" &&
-    path.split("/").every((part) => part !== "" && part !== "." && part !== ".." && !part.includes("\\")) &&
+    path.split("/").every((part) => part !== "" && part !== "." && part !== ".." && !/[\\\p{Cc}]/u.test(part)) &&
     Number.isSafeInteger(size) &&
     (size as number) >= 0 &&
     /^[0-9a-f]{40}$/.test(String(blobId)) &&
@@ -66,8 +66,8 @@ export function isHubFile(file: unknown): file is HubFile {
 function fetchJson(context: HubContext): typeof fetch {
   return (url) =>
     persist(context, () =>
-      ask(context, String(url), { accept: "application/json" }, async (response) => {
-        const text = await response.text();
+      ask(context, String(url), { accept: "application/json" }, async (response, alive) => {
+        const text = await textOf(context, response, alive);
         try {
           JSON.parse(text);
         } catch {
@@ -78,6 +78,21 @@ function fetchJson(context: HubContext): typeof fetch {
       }),
     );
 }
+
+/** The text of an answer, of which not more is kept in memory than a page of a listing can have. */
+async function textOf(context: HubContext, response: Response, alive: () => void): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
+    alive();
+    length += chunk.byteLength;
+    if (length > MOST_JSON_BYTES) throw noHub(context, `more than ${MOST_JSON_BYTES} bytes of JSON`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString();
+}
+
+const MOST_JSON_BYTES = 1 << 26;
 
 const noHub = ({ repo, settings }: HubContext, found: string): HubError =>
   new HubError(repo.name, "answer", `${settings.endpoint} gives ${found}; HF_ENDPOINT or a proxy may be no hub`);

@@ -36,12 +36,13 @@ export class PartialFile {
     return Math.max(0, ...[...leftovers, ...held].map(({ size }) => size));
   }
 
-  /** Becomes the blob. False where another process took it over meanwhile. The content has to be on the disk already. */
-  async finish(): Promise<boolean> {
+  /** Becomes the blob, unless another process took it over meanwhile. The content has to be on the disk already. */
+  async finish(): Promise<void> {
+    await rename(this.path, this.blob).catch((error) => {
+      if (error.code !== "ENOENT") throw error;
+    });
     clearInterval(this.touching);
-    const isMoved = await rename(this.path, this.blob).then(isTrue, isFalse);
     await syncFolder(dirname(this.blob));
-    return isMoved;
   }
 
   /** Is there for anybody to go on with. */

@@ -39,6 +39,13 @@ export async function hubSettings(
   if (!/^https?:\/\//.test(endpoint) || !URL.canParse(endpoint)) {
     throw new ConfigError("HF_ENDPOINT", `${endpoint}, expected an address as https://huggingface.co`);
   }
+  const { username, password } = new URL(endpoint);
+  if (username + password !== "") {
+    throw new ConfigError(
+      "HF_ENDPOINT",
+      "holds a user or password, expected an address without; HF_TOKEN shows who asks",
+    );
+  }
   const home = withHome(of("HF_HOME") ?? join(of("XDG_CACHE_HOME") ?? join("~", ".cache"), "huggingface"));
   return {
     endpoint,

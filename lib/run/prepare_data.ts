@@ -2,7 +2,7 @@ import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
 
 import { BlockPool } from "../base/block_pool.js";
-import { AbortedError, DataError, FileError } from "../base/errors.js";
+import { AbortedError, ConfigError, DataError, FileError } from "../base/errors.js";
 import { makeFolder, writeFileAtomic, writeFolderAtomic } from "../base/files.js";
 import { readBenchmarks } from "../curate/benchmarks.js";
 import type { CuratedBlock, Curation } from "../curate/curation.js";
@@ -20,7 +20,7 @@ import { prepareReportText } from "./prepare_report_text.js";
 import { PreparedFiles } from "./prepared_files.js";
 
 export interface PrepareRun extends PrepareOptions {
-  /** Threads that look at rows besides this one. Default: as many as processors. They do not change what comes out. */
+  /** Threads that look at rows besides this one, from 0 up. Default: as many as processors. They do not change what comes out. */
   readonly threads?: number | undefined;
   /** Is told how far it is, now and then. */
   readonly report?: ((progress: PrepareProgress) => void) | undefined;
@@ -48,6 +48,9 @@ export async function prepareData(
   run: PrepareRun = {},
 ): Promise<PrepareReport> {
   const { threads = availableParallelism(), report: tell, signal, ...options } = run;
+  if (!(Number.isSafeInteger(threads) && threads >= 0)) {
+    throw new ConfigError("threads", `${threads}, expected a whole number from 0 up`);
+  }
   const settings = settle(options);
   for (const input of inputs) await filesOf(input, settings.split);
   const curation = await curationOf(settings);

@@ -52,7 +52,7 @@ test("alternatives are spelt out", () => {
 test("phrases of a file", async () => {
   const folder = await mkdtemp(join(tmpdir(), "phrases-"));
   const path = join(folder, "phrases.txt");
-  await writeFile(path, "# ours\n\nmy developers\r\nI (must|have to) decline\n");
+  await writeFile(path, "\ufeff# ours\n\n \t# more\nmy developers\r\n  I (must|have to) decline \n");
   expect(await readPhrases(path)).toEqual(["my developers", "I (must|have to) decline"]);
   await writeFile(path, "# nothing\n");
   await expect(readPhrases(path)).rejects.toThrow("phrases.txt: holds no phrase, expected one a line");

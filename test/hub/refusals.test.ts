@@ -1,4 +1,4 @@
-import { rmSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 
@@ -175,6 +175,11 @@ describe("offline", () => {
   const HOW = "HF_HUB_OFFLINE is set, so the hub is not asked; where the hub can be reached, run: westwind download";
 
   test("what was never downloaded is named, with how to get it", async () => {
+    expect(await error("o/never", offline)).toBe(`HubError: o/never: ${NEITHER} ${HOW} o/never`);
+    const refs = join(use.cache, "models--o--never", "refs");
+    mkdirSync(refs, { recursive: true });
+    writeFileSync(join(refs, "main"), "../.."); // no commit, but where files are
+    writeFileSync(join(use.cache, "model.safetensors"), "");
     expect(await error("o/never", offline)).toBe(`HubError: o/never: ${NEITHER} ${HOW} o/never`);
     expect(await refusal(use.dataset("o/data", { ...offline, revision: "v2" }))).toMatch(
       /is neither on this machine nor at v2 in the cache .* westwind download o\/data --dataset --revision v2$/,

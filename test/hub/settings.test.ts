@@ -31,6 +31,9 @@ test("what cannot be an address or a token is refused, and the token is not show
   const refused = "HF_ENDPOINT: huggingface.co, expected an address as https://huggingface.co";
   await expect(of({ HF_ENDPOINT: "huggingface.co" })).rejects.toThrow(refused);
   await expect(of({ HF_ENDPOINT: "https://" })).rejects.toThrow(/^HF_ENDPOINT: /);
+  await expect(of({ HF_ENDPOINT: "https://me:secret@host" })).rejects.toThrow(
+    /^HF_ENDPOINT: holds a user or password, expected an address without; HF_TOKEN shows who asks$/,
+  );
   for (const token of ["hf_a b", "hf_ä", "hf_a\nhf_b"]) {
     await expect(of({ HF_TOKEN: token })).rejects.toThrow(
       /^HF_TOKEN: holds a blank or a character that no token has, expected one token$/,

@@ -166,6 +166,7 @@ test.each([
   ["../../evil.json", "a"],
   ["/etc/evil.json", "b"],
   ["a/../../evil.json", "c"],
+  ["evil\u001b[2J.json", "d"],
   ["a\\..\\evil.json", "d"],
   ["a//evil.json", "e"],
 ])("a file called %j is refused", async (path, name) => {

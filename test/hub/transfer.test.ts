@@ -102,6 +102,23 @@ describe("a connection that is cut", () => {
     expect(read(located, "model.safetensors").equals(weights(24))).toBe(true);
     expect(rangesOf(/./)).toEqual([undefined]);
   });
+
+  test("nor a listing that comes slowly", async () => {
+    const commit = hub.push("model", "o/listed", modelFiles(LENGTH, 27));
+    hub.interfere = async ({ url }, response) => {
+      if (!/\/revision\//.test(url)) return false;
+      response.writeHead(200, { "content-type": "application/json" });
+      for (const part of JSON.stringify({ id: "o/listed", sha: commit }).match(/.{10}|.+/g)!) {
+        response.write(part);
+        await sleep(60);
+      }
+      response.end();
+      return true;
+    };
+    const { events, onEvent } = gather();
+    await use.model("o/listed", { settings: { stallMs: 250 }, onEvent });
+    expect(events.filter(({ kind }) => kind === "waiting")).toEqual([]);
+  });
 });
 
 describe("what was left of a download", () => {
@@ -270,4 +287,10 @@ test("a file that cannot be written is said by its name", async () => {
   const failed = use.model("o/full");
   await expect(failed).rejects.toThrow(/models--o--full\/blobs: cannot be made/);
   await expect(failed).rejects.not.toBeInstanceOf(HubError);
+});
+
+test("a blob whose place a folder has is said, and not waited for", async () => {
+  hub.push("model", "o/taken", modelFiles(LENGTH, 28));
+  mkdirSync(join(use.cache, "models--o--taken/blobs", sha256(weights(28)), "folder"), { recursive: true });
+  await expect(use.model("o/taken")).rejects.toThrow(/blobs\/[0-9a-f]{64}: cannot be written: is a folder$/);
 });
