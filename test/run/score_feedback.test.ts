@@ -283,6 +283,17 @@ test("rules judge without any model, and the report tells what they prefer", asy
   expect(missing).toBe("FileError: none.mjs: no such file, expected rules");
 });
 
+test("the report does without numbers of a position", async () => {
+  const rules = join(folder, "one.mjs");
+  writeFileSync(rules, `export default (_, response) => ({ honesty: response.startsWith("0, worth N") ? "N/A" : 4 });`);
+  const input = writeJsonLines(join(folder, "two.jsonl"), completionRows(1, ["N/A", 4]));
+  for (const seed of [0, 1, 2, 3]) {
+    const judge = { model: null, endpoint: null, rules };
+    const summary = await score(newOutput(), { input, seed, judge, aspects: ["honesty"] });
+    expect(readFileSync(summary.reports[0], "utf8")).toMatch(/\n\| honesty \| - \|( - \|)+\n/);
+  }
+});
+
 test("a model of this machine judges by its likelihoods, and is not loaded when all is there", async () => {
   const model = await makeModel(join(folder, "model"), { max_position_embeddings: 4096 });
   const output = newOutput();
