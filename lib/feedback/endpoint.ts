@@ -36,7 +36,7 @@ const MESSAGE_LENGTH = 300;
 /**
  * A model behind an endpoint. It tries again after what passes: limits, timeouts, dropped connections, replies that are
  * not whole; it waits for the limits' and the tally's leave before each try, and tells the tally what was spent. Throws
- * ConfigError for a URL that cannot be; its answers throw AnswerError, BudgetError and AbortedError.
+ * ConfigError for a URL or a key that cannot be; its answers throw AnswerError, BudgetError and AbortedError.
  */
 export function endpointModel(options: EndpointOptions, tally: Tally): ChatModel {
   const { name = options.model, clock = systemClock, random = Math.random } = options;
@@ -45,7 +45,7 @@ export function endpointModel(options: EndpointOptions, tally: Tally): ChatModel
   const mostWait = options.mostWait ?? RETRY_DEFAULTS.mostWait;
   const limiter = new RateLimiter({ ...options, concurrency: options.concurrency ?? 8 }, clock);
   const url = completionsUrl(options.url);
-  const authorization = options.apiKey === undefined ? {} : { authorization: `Bearer ${options.apiKey}` };
+  const authorization = options.apiKey === undefined ? {} : { authorization: bearerOf(options.apiKey) };
   let takesSchemas = true;
 
   /** One try, when it may be made. */
@@ -115,6 +115,12 @@ const readReplyOf = (reply: Reply | FailedTry, most: Usage, clock: Clock): ChatA
 function toFailedTry(error: unknown): FailedTry {
   if (!(error instanceof PostFailure)) throw error;
   return { failure: "unavailable", message: error.message, mayRetry: true, mayBeCharged: error.hasArrived };
+}
+
+function bearerOf(apiKey: string): string {
+  if (/^[\x21-\x7e]+$/.test(apiKey)) return `Bearer ${apiKey}`;
+  const found = apiKey === "" ? "an empty key" : "a key with blanks, line breaks or characters beyond ASCII";
+  throw new ConfigError("api_key_env", `${found}, expected letters, digits and signs`);
 }
 
 function completionsUrl(base: string): URL {

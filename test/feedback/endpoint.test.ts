@@ -1,3 +1,5 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
 
 import type { AnswerError } from "../../lib/base/errors.js";
@@ -135,6 +137,29 @@ test("nothing at the address is told as such", async () => {
     /^AnswerError: m: no answer: connect ECONNREFUSED .* \(try 2 of 2\)$/,
   );
 });
+
+test("what never left, or found no safe connection, costs nothing", async () => {
+  await using server = createServer((_, response) => response.end());
+  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  for (const url of [`https://127.0.0.1:${port}/v1`, "http://127.0.0.1:9/v1", "http://host.invalid/v1"]) {
+    const tally = budget();
+    expect(await refusal(model({ url, tries: 1 }, tally).answer([{ role: "user", content: "hi" }]))).toMatch(
+      /^AnswerError: m: no answer: .*(?:wrong version|bad port|host.invalid)/,
+    );
+    expect(tally.spent).toMatchObject({ promptTokens: 0, completionTokens: 0 });
+  }
+});
+
+test.each(["sk-secret\nrest", "sk-secret’rest", "sk secret"])(
+  "the key %j cannot be sent, and is not shown",
+  async (apiKey) => {
+    expect(await refusal(() => model({ apiKey }))).toBe(
+      "ConfigError: api_key_env: a key with blanks, line breaks or characters beyond ASCII, expected letters, digits and signs",
+    );
+    expect(await refusal(() => model({ apiKey: "" }))).toContain("api_key_env: an empty key");
+  },
+);
 
 test.each([
   ["ftp://x/v1", "ConfigError: endpoint: ftp://x/v1, expected an address that begins with http:// or https://"],
