@@ -32,6 +32,10 @@ export interface EndpointOptions extends RequestOptions, RetryOptions, Partial<R
 /** Set aside for an answer that has no limit of its own. */
 const MOST_TOKENS = 4096;
 const MESSAGE_LENGTH = 300;
+/** An endpoint that refuses so many chats in a row with a schema, and takes them without, is sent no more schemas. */
+const MOST_SCHEMA_REFUSALS = 2;
+/** A refusal that says why, so that one is enough. */
+const OF_SCHEMAS = /response.?format|schema/i;
 
 /**
  * A model behind an endpoint. It tries again after what passes: limits, timeouts, dropped connections, replies that are
@@ -46,7 +50,7 @@ export function endpointModel(options: EndpointOptions, tally: Tally): ChatModel
   const limiter = new RateLimiter({ ...options, concurrency: options.concurrency ?? 8 }, clock);
   const url = completionsUrl(options.url);
   const authorization = options.apiKey === undefined ? {} : { authorization: bearerOf(options.apiKey) };
-  let takesSchemas = true;
+  let schemaRefusals = 0;
 
   /** One try, when it may be made. */
   async function attempt(body: object, most: Usage, signal: AbortSignal | undefined): Promise<ChatAnswer | FailedTry> {
@@ -78,15 +82,18 @@ export function endpointModel(options: EndpointOptions, tally: Tally): ChatModel
 
   async function answer(messages: readonly Message[], asked: ChatOptions = {}): Promise<ChatAnswer> {
     const most = { promptTokens: estimateTokens(messages), completionTokens: asked.maxTokens ?? MOST_TOKENS };
-    let schema = takesSchemas ? asked.schema : undefined;
+    let schema = schemaRefusals < MOST_SCHEMA_REFUSALS ? asked.schema : undefined;
+    let refusal: FailedTry | undefined;
     for (let tried = 0; ; ) {
       const result = await attempt(requestBody(messages, { ...asked, schema }, options), most, asked.signal);
       if (!isFailed(result)) {
-        if (asked.schema !== undefined && schema === undefined) takesSchemas = false;
+        if (refusal !== undefined) schemaRefusals += OF_SCHEMAS.test(refusal.message) ? MOST_SCHEMA_REFUSALS : 1;
+        else if (schema !== undefined) schemaRefusals = 0;
         return result;
       }
       if (result.failure === "refused" && schema !== undefined) {
         schema = undefined; // many endpoints know no schemas; once more without tells whether that was it
+        refusal = result;
         continue;
       }
       tried++;

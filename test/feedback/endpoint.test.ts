@@ -217,6 +217,17 @@ describe("a schema", () => {
     ]);
   });
 
+  test.each<[string, Behaviour[], boolean[]]>([
+    ["stays after one refusal that passes", [reply(400)], [true, false, true, true]],
+    ["is given up after two in a row that do not say why", [reply(400), reply(400)], [true, false, true, false, false]],
+  ])("%s", async (_, refusals, sent) => {
+    endpoint.behave = ({ body }) =>
+      (body.response_format === undefined ? undefined : refusals.shift()) ?? { kind: "answer", text: "{}" };
+    const one = model();
+    for (const content of "abc") await one.answer([{ role: "user", content }], { schema });
+    expect(endpoint.requests.map(({ body }) => "response_format" in body)).toEqual(sent);
+  });
+
   test("stays where the chat is refused without it too", async () => {
     endpoint.behave = ({ prompt }) => (prompt === "a" ? reply(400) : { kind: "answer", text: "{}" });
     const one = model();

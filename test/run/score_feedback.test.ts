@@ -279,6 +279,13 @@ test("rules judge without any model, and the report tells what they prefer", asy
   expect(text).toMatch(/\| helpfulness \| 10 \| 0\.0 % \| 40 \|/);
   writeFileSync(rules, `export default () => ({});`);
   expect(await refusal(score(output, { judge }))).toMatch(/^ConfigError: judge.rules: /);
+  const other = newOutput();
+  const versioned = { judge: { ...judge, rules: join(folder, "versioned.mjs") }, aspects: ["honesty"] };
+  writeFileSync(versioned.judge.rules, `export const version = 2; export default () => ({ honesty: 3 });`);
+  await score(other, versioned);
+  const journal = readFileSync(`${other}.journal`, "utf8");
+  writeFileSync(`${other}.journal`, journal.replace('"version":2', '"version":1'));
+  expect(await refusal(score(other, versioned))).toMatch(/^ConfigError: judge.version: 2, expected 1, with which/);
   const missing = await refusal(score(newOutput(), { judge: { ...judge, rules: "none.mjs" } }));
   expect(missing).toBe("FileError: none.mjs: no such file, expected rules");
 });
