@@ -88,7 +88,9 @@ async function askMember<M extends AskedMember>(
       if (!(error instanceof AnswerError) || error.failure === "denied") throw error;
       await answers.keepFailure(one, error.failure, error.message);
       onKept?.(member, true);
-      if (++failures >= failuresInARow) throw error;
+      if (++failures < failuresInARow) return;
+      const reason = error.message.slice(model.name.length + 2);
+      throw new AnswerError(model.name, "denied", `${failures} answers in a row failed, the last one: ${reason}`);
     }
   }
 

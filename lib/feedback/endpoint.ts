@@ -32,11 +32,15 @@ export interface EndpointOptions extends RequestOptions, RetryOptions, Partial<R
 /** Set aside for an answer that has no limit of its own. */
 const MOST_TOKENS = 4096;
 const MESSAGE_LENGTH = 300;
+/** An endpoint that refuses so many chats in a row with a schema, and takes them without, is sent no more schemas. */
+const MOST_SCHEMA_REFUSALS = 2;
+/** A refusal that says why, so that one is enough. */
+const OF_SCHEMAS = /response.?format|schema/i;
 
 /**
  * A model behind an endpoint. It tries again after what passes: limits, timeouts, dropped connections, replies that are
  * not whole; it waits for the limits' and the tally's leave before each try, and tells the tally what was spent. Throws
- * ConfigError for a URL that cannot be; its answers throw AnswerError, BudgetError and AbortedError.
+ * ConfigError for a URL or a key that cannot be; its answers throw AnswerError, BudgetError and AbortedError.
  */
 export function endpointModel(options: EndpointOptions, tally: Tally): ChatModel {
   const { name = options.model, clock = systemClock, random = Math.random } = options;
@@ -45,8 +49,8 @@ export function endpointModel(options: EndpointOptions, tally: Tally): ChatModel
   const mostWait = options.mostWait ?? RETRY_DEFAULTS.mostWait;
   const limiter = new RateLimiter({ ...options, concurrency: options.concurrency ?? 8 }, clock);
   const url = completionsUrl(options.url);
-  const authorization = options.apiKey === undefined ? {} : { authorization: `Bearer ${options.apiKey}` };
-  let takesSchemas = true;
+  const authorization = options.apiKey === undefined ? {} : { authorization: bearerOf(options.apiKey) };
+  let schemaRefusals = 0;
 
   /** One try, when it may be made. */
   async function attempt(body: object, most: Usage, signal: AbortSignal | undefined): Promise<ChatAnswer | FailedTry> {
@@ -78,15 +82,18 @@ export function endpointModel(options: EndpointOptions, tally: Tally): ChatModel
 
   async function answer(messages: readonly Message[], asked: ChatOptions = {}): Promise<ChatAnswer> {
     const most = { promptTokens: estimateTokens(messages), completionTokens: asked.maxTokens ?? MOST_TOKENS };
-    let schema = takesSchemas ? asked.schema : undefined;
+    let schema = schemaRefusals < MOST_SCHEMA_REFUSALS ? asked.schema : undefined;
+    let refusal: FailedTry | undefined;
     for (let tried = 0; ; ) {
       const result = await attempt(requestBody(messages, { ...asked, schema }, options), most, asked.signal);
       if (!isFailed(result)) {
-        if (asked.schema !== undefined && schema === undefined) takesSchemas = false;
+        if (refusal !== undefined) schemaRefusals += OF_SCHEMAS.test(refusal.message) ? MOST_SCHEMA_REFUSALS : 1;
+        else if (schema !== undefined) schemaRefusals = 0;
         return result;
       }
       if (result.failure === "refused" && schema !== undefined) {
         schema = undefined; // many endpoints know no schemas; once more without tells whether that was it
+        refusal = result;
         continue;
       }
       tried++;
@@ -115,6 +122,12 @@ const readReplyOf = (reply: Reply | FailedTry, most: Usage, clock: Clock): ChatA
 function toFailedTry(error: unknown): FailedTry {
   if (!(error instanceof PostFailure)) throw error;
   return { failure: "unavailable", message: error.message, mayRetry: true, mayBeCharged: error.hasArrived };
+}
+
+function bearerOf(apiKey: string): string {
+  if (/^[\x21-\x7e]+$/.test(apiKey)) return `Bearer ${apiKey}`;
+  const found = apiKey === "" ? "an empty key" : "a key with blanks, line breaks or characters beyond ASCII";
+  throw new ConfigError("api_key_env", `${found}, expected letters, digits and signs`);
 }
 
 function completionsUrl(base: string): URL {

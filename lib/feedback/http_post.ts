@@ -37,8 +37,9 @@ export async function post(url: URL, body: object, options: PostOptions): Promis
   const onAbort = (): void =>
     void timers.push(setTimeout(() => controller.abort(new PostFailure("stopped", true)), grace));
   signal?.addEventListener("abort", onAbort, { once: true });
+  let response: Response | undefined;
   try {
-    const response = await fetch(url, {
+    response = await fetch(url, {
       method: "POST",
       headers: { ...headers, "content-type": "application/json" },
       body: JSON.stringify(body),
@@ -48,7 +49,7 @@ export async function post(url: URL, body: object, options: PostOptions): Promis
     return { status: response.status, headers: response.headers, text: await readText(response, maxBytes) };
   } catch (error) {
     if (controller.signal.aborted) throw controller.signal.reason;
-    throw error instanceof PostFailure ? error : toFailure(error as Error);
+    throw error instanceof PostFailure ? error : toFailure(error as Error, response !== undefined);
   } finally {
     for (const timer of timers) clearTimeout(timer);
     signal?.removeEventListener("abort", onAbort);
@@ -66,11 +67,15 @@ async function readText({ body }: Response, maxBytes: number): Promise<string> {
   return Buffer.concat(chunks).toString();
 }
 
-const NEVER_ARRIVED = new Set(["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "UND_ERR_CONNECT_TIMEOUT"]);
+/** Of a connection that was not made, or not made safe. */
+const NO_CONNECTION =
+  /^(?:UND_ERR_CONNECT_TIMEOUT|EPROTO|ERR_(?:TLS|SSL)_|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_MISMATCH)/;
 
-/** fetch says "fetch failed" or "terminated"; its cause says why. */
-function toFailure(error: Error): PostFailure {
+/** fetch says "fetch failed" or "terminated"; its cause says why. What it refuses to send has no code. */
+function toFailure(error: Error, hasReplied: boolean): PostFailure {
   const cause = (error.cause ?? error) as NodeJS.ErrnoException & { errors?: readonly NodeJS.ErrnoException[] };
-  const { code, message } = cause.errors?.[0] ?? cause; // several addresses were tried
-  return new PostFailure(`no answer: ${message || code}`, !NEVER_ARRIVED.has(code ?? ""), { cause: error });
+  const { code, message, syscall } = cause.errors?.[0] ?? cause; // several addresses were tried
+  const isLocal =
+    code === undefined || syscall === "connect" || syscall === "getaddrinfo" || NO_CONNECTION.test(String(code));
+  return new PostFailure(`no answer: ${message || code}`, hasReplied || !isLocal, { cause: error });
 }

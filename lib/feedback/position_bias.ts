@@ -16,10 +16,12 @@ export interface PositionBiasReport {
 }
 
 export interface PositionSummary {
+  /** Numeric ratings of what was shown here. */
   readonly count: number;
-  readonly mean: number;
-  /** How far ratings here lie above the mean of their call, with its standard error. */
-  readonly deviation: number;
+  /** Null where none was a number. */
+  readonly mean: number | null;
+  /** How far ratings here lie above the mean of their call, with its standard error; null without a call to compare with. */
+  readonly deviation: number | null;
   readonly standardError: number | null;
 }
 
@@ -38,10 +40,8 @@ export class PositionBias {
   add(shown: readonly Rating[]): void {
     const positions = [...shown.keys()].filter((position) => shown[position] !== "N/A");
     const numbers = positions.map((position) => shown[position] as number);
-    for (const [i, position] of positions.entries()) {
-      this.ratings[position] ??= [];
-      this.ratings[position].push(numbers[i]!);
-    }
+    while (this.ratings.length < shown.length) this.ratings.push([]);
+    for (const [i, position] of positions.entries()) this.ratings[position]!.push(numbers[i]!);
     const center = mean(numbers);
     if (numbers.length > 1) this.calls.push({ positions, deviations: numbers.map((number) => number - center) });
   }
@@ -52,10 +52,10 @@ export class PositionBias {
       for (const [i, position] of call.positions.entries()) deviations[position]!.push(call.deviations[i]!);
     }
     return {
-      positions: [...this.ratings.keys()].map((position) => ({
-        count: this.ratings[position]?.length ?? 0,
-        mean: mean(this.ratings[position] ?? []),
-        deviation: deviations[position]!.length === 0 ? 0 : mean(deviations[position]!),
+      positions: this.ratings.map((ratings, position) => ({
+        count: ratings.length,
+        mean: ratings.length === 0 ? null : mean(ratings),
+        deviation: deviations[position]!.length === 0 ? null : mean(deviations[position]!),
         standardError: standardError(deviations[position]!) ?? null,
       })),
       ...this.test(seed),

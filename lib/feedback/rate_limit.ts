@@ -98,7 +98,10 @@ export class RateLimiter {
   }
 }
 
-/** What may be taken: it fills evenly, to at most what a second brings. A correction may leave it in debt. */
+/**
+ * What may be taken: it fills evenly, to at most what a second brings. A correction may leave it in debt, or above that:
+ * what was taken for nothing comes back whole, or estimates above what requests take would slow all down.
+ */
 class Bucket {
   private readonly perMillisecond: number;
   private readonly capacity: number;
@@ -125,13 +128,14 @@ class Bucket {
   take(amount: number): void {
     if (this.capacity === Number.POSITIVE_INFINITY) return;
     this.fill();
-    this.level = Math.min(this.capacity, this.level - amount);
+    this.level -= amount;
   }
 
   private fill(): void {
     const now = this.clock.now();
     if (this.capacity !== Number.POSITIVE_INFINITY) {
-      this.level = Math.min(this.capacity, this.level + (now - this.filledAt) * this.perMillisecond);
+      const filled = Math.min(this.capacity, this.level + (now - this.filledAt) * this.perMillisecond);
+      this.level = Math.max(this.level, filled);
     }
     this.filledAt = now;
   }

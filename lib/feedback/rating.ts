@@ -15,10 +15,12 @@ export interface Refusal {
 
 export const isRefusal = (value: object | Rating): value is Refusal => typeof value === "object" && "refused" in value;
 
-const NUMBER = /^([+-]?\d+(?:\.\d+)?)(?:\s*(?:\/|out of|of)\s*(\d+(?:\.\d+)?))?/i;
+const NUMBER = /^([+-]?\d+(?:\.\d+)?)(?:\s*\(?(?:\/|out of|of)\s*(\d+(?:\.\d+)?))?/i;
 const NOT_APPLICABLE = /^(?:n\s*[/.\\]?\s*a\b\.?|not[\s-]applicable\b)/i;
-/** What may follow a rating: nothing, or a remark set off from it; no further number, which would be a range or a list. */
-const REMARK = /^\s*(?:(?:stars?|points?)\b\s*)?(?:$|[.;:!\])"'](?!\s*\d)|\((?!\s*\d)|[,–—-]\s+(?!\d))/i;
+/** What may follow a rating: nothing, or a remark set off from it. */
+const REMARK = /^\s*(?:(?:stars?|points?)\b\s*)?(?:$|[.;:!\])"'](?!\s*\d)|\((?!\s*\d)|[,–—-]\s+(?![\s\d]))/i;
+/** A remark that takes the rating back. */
+const DOUBT = /^\W*(?:or|maybe|perhaps|possibly|hm+|wait|(?:no|not)\s*[,.:;!])/i;
 
 /**
  * Reads a rating as judges write it: `4`, `**4**`, `4.5`, `4/5`, `4 out of 5`, `[4] (nearly all)`, `n.a.`, `not applicable`.
@@ -29,13 +31,20 @@ export function readRating(text: string, scale: Scale): Rating | Refusal {
   const plain = text.replace(/[*_`~]/g, "").trim();
   const bare = plain.replace(/^["'[(<]+\s*/, "").replace(/^([^\s\])>"']+)\s*[\])>"']+/, "$1");
   const notApplicable = NOT_APPLICABLE.exec(bare)?.[0];
-  if (notApplicable !== undefined && REMARK.test(bare.slice(notApplicable.length))) {
+  if (notApplicable !== undefined && isRemark(bare.slice(notApplicable.length), scale)) {
     return scale.mayNotApply ? "N/A" : refuse("N/A", `a number from ${scale.least} to ${scale.most}`);
   }
   const [whole, number, outOf] = NUMBER.exec(bare) ?? [];
-  if (whole === undefined || !REMARK.test(bare.slice(whole.length))) return refuse(plain, describeScale(scale));
+  if (whole === undefined || !isRemark(bare.slice(whole.length), scale)) return refuse(plain, describeScale(scale));
   if (outOf !== undefined && Number(outOf) !== scale.most) return refuse(whole, `a rating out of ${scale.most}`);
   return checkRating(Number(number), scale);
+}
+
+/** Whether it may follow a rating. A further number of the scale in it could be the rating as well: `4 (maybe 5)`. */
+function isRemark(text: string, scale: Scale): boolean {
+  if (!REMARK.test(text) || DOUBT.test(text)) return false;
+  const others = text.match(/(?<![\w.])\d+(?:\.\d+)?(?!\w)/g) ?? [];
+  return others.every((other) => isRefusal(checkRating(Number(other), scale)));
 }
 
 /** A number that lies on the scale. */

@@ -1,6 +1,7 @@
 import { isObject } from "../base/json.js";
 import type { Scale } from "./aspects.js";
 import { checkRating, isRefusal, type Rated, type Rating, type Refusal, readRating } from "./rating.js";
+import { hasRatings, readRatingText } from "./rating_text.js";
 
 /** The form in which a judge is held to answer where an endpoint can do that. */
 export const ratingSchema = ({ least, most, mayNotApply }: Scale) => {
@@ -29,14 +30,24 @@ export const ratingSchema = ({ least, most, mayNotApply }: Scale) => {
 
 /**
  * The ratings of answers 1 to `count` in a reply that is JSON, or has JSON in it: a list of objects with a rating, alone
- * or as an entry of an object, or an object with an entry an answer. Undefined where there is none such.
+ * or as an entry of an object, or an object with an entry an answer. With words around it each entry has to tell of which
+ * answer it is, or why, and the words must not rate otherwise: the JSON may be quoted from an answer. Undefined where there
+ * is none such.
  */
 export function readRatingJson(text: string, count: number, scale: Scale): readonly Rated[] | Refusal | undefined {
   for (const parts of candidates(text)) {
-    const entries = parts.map((part) => entriesOf(parse(part))).filter((found) => found !== undefined);
-    const [first, ...others] = entries.map((found) => readEntries(found, count, scale));
-    const isSure = others.every((other) => ratingsIn(other) === ratingsIn(first!));
-    if (first !== undefined) return isSure ? first : { refused: "ratings twice, and not the same" };
+    const found = parts.flatMap((part) => {
+      const entries = entriesOf(parse(text.slice(part.begin, part.end)));
+      return entries === undefined ? [] : [{ ...part, entries }];
+    });
+    const words = textBetween(text, found);
+    const isTold = words.trim() === "" || found.every(({ entries }) => entries.every(tellsOfAnswer));
+    const [first, ...others] = found.map(({ entries }) => readEntries(entries, count, scale));
+    if (first === undefined || !isTold) continue;
+    const isSure = others.every((other) => ratingsIn(other) === ratingsIn(first));
+    if (!isSure) return { refused: "ratings twice, and not the same" };
+    const agrees = !hasRatings(words) || ratingsIn(readRatingText(words, count, scale)) === ratingsIn(first);
+    return agrees ? first : { refused: "ratings in JSON and in words, and not the same" };
   }
   return undefined;
 }
@@ -44,14 +55,32 @@ export function readRatingJson(text: string, count: number, scale: Scale): reado
 const ratingsIn = (read: readonly Rated[] | Refusal): string =>
   isRefusal(read) ? read.refused : read.map(({ rating }) => rating).join();
 
-/** Parts of a text that may be JSON: all of it, else what is fenced, else what is in the outermost brackets. */
-function* candidates(text: string): Generator<readonly string[]> {
-  yield [text];
-  yield [...text.matchAll(/```(?:json)?\s*\n([\s\S]*?)```/gi)].map((match) => match[1]!);
+/** A part of a text that may be JSON. */
+interface Part {
+  readonly begin: number;
+  readonly end: number;
+}
+
+/** All of a text, else what is fenced, else what is in the outermost brackets, on lines of its own or behind a colon. */
+function* candidates(text: string): Generator<readonly Part[]> {
+  yield [{ begin: 0, end: text.length }];
+  yield [...text.matchAll(/```(?:json)?\s*\n([\s\S]*?)```/dgi)].map(({ indices }) => {
+    const [begin, end] = indices![1]!;
+    return { begin, end };
+  });
   for (const [open, close] of ["{}", "[]"]) {
-    const [begin, end] = [text.indexOf(open!), text.lastIndexOf(close!)];
-    if (begin >= 0 && end > begin) yield [text.slice(begin, end + 1)];
+    const [begin, end] = [text.indexOf(open!), text.lastIndexOf(close!) + 1];
+    if (begin < 0 || end <= begin) continue;
+    const before = text.slice(text.lastIndexOf("\n", begin) + 1, begin).trimEnd();
+    if (/(?:^|:)[*_]*$/.test(before) && /^[\s.*_]*(?:\n|$)/.test(text.slice(end))) yield [{ begin, end }];
   }
+}
+
+/** Without the parts, and without the fences around them. */
+function textBetween(text: string, parts: readonly Part[]): string {
+  const begins = [0, ...parts.map(({ end }) => end)];
+  const between = begins.map((begin, i) => text.slice(begin, parts[i]?.begin));
+  return between.join("\n").replace(/```(?:json)?/gi, "");
 }
 
 function parse(text: string): unknown {
@@ -97,9 +126,7 @@ function readEntries(entries: readonly Entry[], count: number, scale: Scale): re
     if (own.length !== 1) return { refused: `answer ${at}: ${own.length === 0 ? "no rating" : "rated twice"}` };
     const rating = readValue(ratingOf(own[0]!.fields), scale);
     if (isRefusal(rating)) return { refused: `answer ${at}: ${rating.refused}` };
-    const { rationale, reason, explanation } = own[0]!.fields;
-    const told = [rationale, reason, explanation].find((value) => typeof value === "string") as string | undefined;
-    rated.push({ rating, rationale: told?.trim() ?? "" });
+    rated.push({ rating, rationale: rationaleOf(own[0]!.fields)?.trim() ?? "" });
   }
   return rated;
 }
@@ -118,4 +145,11 @@ const ratingOf = (fields: Entry["fields"]): unknown => fields.rating ?? fields.s
 
 const numberOf = ({ answer, number, id, index }: Entry["fields"]): unknown => answer ?? number ?? id ?? index;
 
-const toNumber = (value: unknown): number => Number(/^\D*(\d+)$/.exec(String(value))?.[1]);
+const rationaleOf = ({ rationale, reason, explanation }: Entry["fields"]): string | undefined =>
+  [rationale, reason, explanation].find((value) => typeof value === "string") as string | undefined;
+
+const tellsOfAnswer = ({ number, fields }: Entry): boolean => number !== undefined || rationaleOf(fields) !== undefined;
+
+/** `2`, `"2"`, `"Answer #2"`; the text of an answer is no number, whatever it ends with. */
+const toNumber = (value: unknown): number =>
+  Number(/^\s*(?:(?:answer|response|reply|text|output|completion)[\s_-]*)?#?\(?(\d+)\)?\s*$/i.exec(String(value))?.[1]);

@@ -3,20 +3,21 @@ import { isRefusal, type Rated, type Rating, type Refusal, readRating } from "./
 
 // Reads what a judge wrote about numbered answers. Rationales may hold anything, blank lines and numbered lists too, so
 // lines are recognised by their beginning alone: a heading with an answer's number, a label of a rating or a rationale.
+// No two repetitions of the same character stand side by side in the patterns, or long runs of it would take for ever.
 
 const DECORATION = "[\\s>*_#`~•–—-]*";
 const MARKS = "[\\s*_`~]*";
 const WORDS = "(?:answer|response|reply|text|output|completion|candidate|assistant|model|option)";
 /** `Answer 1`, `### Answer #1:`, `**Response (B)** -`, `Rating of answer 2:`; a sentence that begins so goes on otherwise. */
 const HEADING = new RegExp(
-  `^${DECORATION}(?:\\d+[.)]\\s+${MARKS})?\\[?(?:(?:rating|score|evaluation|assessment|output|feedback)\\s+(?:of|for)\\s+)?(?:the\\s+)?${WORDS}` +
-    `\\s*(?:number|no\\.?|#)?\\s*[(\\[]?(\\d+|[a-z](?![a-z]))[)\\]]{0,2}${MARKS}(?:$|(?:[:.)\\]=]|[–—-](?=\\s|$)|(?=\\())${MARKS}(.*)$)`,
+  `^${DECORATION}(?:\\d+[.)]\\s${MARKS})?\\[?(?:(?:rating|score|evaluation|assessment|output|feedback)\\s+(?:of|for)\\s+)?(?:the\\s+)?${WORDS}` +
+    `\\s*(?:(?:number|no\\.?|#)\\s*)?[(\\[]?(\\d+|[a-z](?![a-z]))[)\\]]{0,2}${MARKS}(?:$|(?:[:.)\\]=]|[–—-](?=\\s|$)|(?=\\())${MARKS}(.*)$)`,
   "i",
 );
 /** `1.`, `(2)`, `[3]`, `**4:**`, alone on its line or before a label. */
 const BARE_HEADING = new RegExp(`^${DECORATION}(?:[[(](\\d{1,2})[*_]*[\\])]|(\\d{1,2})[*_]*[.:)])[*_.:]*${MARKS}(.*)$`);
 const RATING = new RegExp(
-  `^${DECORATION}\\(?(?:(?:final|overall|my)\\s+)?(?:rating|score)\\b${MARKS}(?:\\([^()]*\\)|\\[[^[\\]]*\\])?${MARKS}` +
+  `^${DECORATION}\\(?(?:(?:final|overall|my)\\s+)?(?:rating|score)\\b${MARKS}(?:(?:\\([^()]*\\)|\\[[^[\\]]*\\])${MARKS})?` +
     `(?:[:=]|is\\b|[–—-](?=\\s)|(?=$)|(?=\\d))${MARKS}(.*)$`,
   "i",
 );
@@ -24,6 +25,10 @@ const RATIONALE = new RegExp(
   `^${DECORATION}(?:rationale|reason|reasoning|explanation|justification|comments?|critique)\\b${MARKS}(?:[:=]|[–—-](?=\\s)|(?=$))${MARKS}(.*)$`,
   "i",
 );
+/** A rating that may be of all answers together. */
+const SUMMARY = new RegExp(`^${DECORATION}\\(?(?:final|overall)\\s+(?:rating|score)\\b`, "i");
+/** `1. It names the capital`: an entry of a list. */
+const LISTED = /^[\s*_`]*\d+[.)][*_`]*\s+\S/;
 /** Words that name one of several answers: ratings near them are not sure to be in the order shown. */
 const NAMED = new RegExp(
   `^${DECORATION}(?:the\\s+)?(?:first|second|third|fourth|fifth|last|best|worst|better|worse|${WORDS})\\b|\\b${WORDS}\\W{0,3}\\d`,
@@ -37,6 +42,11 @@ const NAMED = new RegExp(
 export function readRatingText(text: string, count: number, scale: Scale): readonly Rated[] | Refusal {
   const sections = toSections(toLines(text), count);
   if (isRefusal(sections)) return sections;
+  const summaries = sections.map((parts) => parts.flat().find((line) => SUMMARY.test(line)));
+  const summary = summaries.find((line) => line !== undefined);
+  if (summary !== undefined && summaries.includes(undefined)) {
+    return { refused: `${JSON.stringify(summary.trim())}, expected a rating of each answer` };
+  }
   const rated: Rated[] = [];
   for (const [i, parts] of sections.entries()) {
     const found = parts.map((lines) => readSection(lines, scale)).filter((part) => part !== undefined);
@@ -51,11 +61,18 @@ export function readRatingText(text: string, count: number, scale: Scale): reado
   return rated;
 }
 
+/** Whether there is anything in a text that gives an answer a rating. */
+export function hasRatings(text: string): boolean {
+  const lines = toLines(text);
+  const isHeading = (line: string): boolean => (headingOf(line) ?? bareHeadingOf(line)) !== undefined;
+  return lines.some((line, i) => (RATING.test(line) && valueAt(lines, i).text !== "") || isHeading(line));
+}
+
 /** Labels that follow a sentence on the same line begin lines of their own. */
 function toLines(text: string): string[] {
   const isLabel = "(?=[*_]*(?:rating|score|rationale|reason|explanation)[*_]*\\s*[:=])";
   return text
-    .replace(/\r\n?/g, "\n")
+    .replace(/\r\n?|[\u2028\u2029]/g, "\n")
     .replace(new RegExp(`([.,;!?|)\\]*]|[–—-])[^\\S\\n]+${isLabel}`, "gi"), "$1\n")
     .split("\n");
 }
@@ -123,7 +140,9 @@ function readSection(lines: readonly string[], scale: Scale): Rated | Refusal | 
   const ratings = values.map(({ text }) => readRating(text, scale));
   if (ratings.length === 0) {
     const bare = readRating(lines[0]!, scale); // `Answer 1: 4`
-    return isRefusal(bare) ? undefined : { rating: bare, rationale: rationaleOf(lines.slice(1), []) };
+    return isRefusal(bare) || LISTED.test(lines[0]!)
+      ? undefined
+      : { rating: bare, rationale: rationaleOf(lines.slice(1), []) };
   }
   const refused = ratings.find(isRefusal);
   if (refused !== undefined) return refused;

@@ -47,20 +47,39 @@ export function ruleJudge(name: string, rules: Rules): Judge {
 }
 
 /** The judge of a rule file: an ES module whose default export are the rules. Throws FileError and ConfigError. */
-export async function loadRuleJudge(path: string): Promise<Judge> {
-  const module = await import(pathToFileURL(resolve(path)).href).catch((cause) => {
-    throw new FileError(path, `cannot be loaded: ${(cause as Error).message}`, { cause });
-  });
-  if (typeof module.default === "function") return ruleJudge(basename(path), module.default as Rules);
-  throw new ConfigError("rules", `${path} exports ${typeof module.default} by default, expected a function`);
+export const loadRuleJudge = async (path: string): Promise<Judge> =>
+  ruleJudge(basename(path), (await importRules(path)).default);
+
+/** What stands for a rule file. */
+export interface RulesOrigin {
+  /** The SHA-256 of its own bytes, not of what it imports. */
+  readonly rules: string;
+  /** What it exports as `version`, to be changed with what it imports. */
+  readonly version?: string | number;
 }
 
-/** What stands for the content of a rule file: its SHA-256. Throws FileError. */
-export async function hashRules(path: string): Promise<string> {
+/** Throws FileError and ConfigError. */
+export async function originOfRules(path: string): Promise<RulesOrigin> {
   const source = await readFile(path).catch((cause) => {
     throw new FileError(path, cause.code === "ENOENT" ? "no such file, expected rules" : cause.message, { cause });
   });
-  return createHash("sha256").update(source).digest("hex");
+  const rules = createHash("sha256").update(source).digest("hex");
+  const { version } = await importRules(path);
+  return version === undefined ? { rules } : { rules, version };
+}
+
+async function importRules(path: string): Promise<{ readonly default: Rules; readonly version?: string | number }> {
+  const module = await import(pathToFileURL(resolve(path)).href).catch((cause) => {
+    throw new FileError(path, `cannot be loaded: ${(cause as Error).message}`, { cause });
+  });
+  const { default: rules, version } = module;
+  if (typeof rules !== "function") {
+    throw new ConfigError("rules", `${path} exports ${typeof rules} by default, expected a function`);
+  }
+  if (!["undefined", "string", "number"].includes(typeof version)) {
+    throw new ConfigError("rules", `${path} exports ${typeof version} as version, expected text or a number`);
+  }
+  return module;
 }
 
 function toRated(given: unknown, { name, scale }: Criterion): Rated | Refusal {

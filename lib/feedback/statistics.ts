@@ -1,8 +1,16 @@
 /** Two values of the same thing. */
 export type Paired = readonly [a: number, b: number];
 
-export const mean = (values: readonly number[]): number =>
-  values.reduce((sum, value) => sum + value, 0) / values.length;
+/** NaN of none. Rounding does not carry it out of the values' range, so that equal values have no deviation from it. */
+export function mean(values: readonly number[]): number {
+  let [sum, least, most] = [0, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (const value of values) {
+    sum += value;
+    least = Math.min(least, value);
+    most = Math.max(most, value);
+  }
+  return Math.min(Math.max(sum / values.length, least), most);
+}
 
 /** Standard error of the mean; undefined of fewer than two values. */
 export function standardError(values: readonly number[]): number | undefined {

@@ -147,8 +147,14 @@ export const parseFeedbackGenerate = (source: RecipeSource): FeedbackGenerateRec
 export const nameOf = ({ name, model }: Pick<ChatModelRecipe, "name" | "model">): string =>
   name ?? model.replace(/[\\/]+$/, "").replace(/^.*[\\/]/, "");
 
-const ENDPOINT_ONLY = ["api_key_env", "requests_per_minute", "tokens_per_minute", "price", "extra_body"] as const;
-const LOCAL_ONLY = ["dtype", "threads", "chat_template"] as const;
+export const ENDPOINT_ONLY = [
+  "api_key_env",
+  "requests_per_minute",
+  "tokens_per_minute",
+  "price",
+  "extra_body",
+] as const;
+export const LOCAL_ONLY = ["dtype", "threads", "chat_template"] as const;
 
 /** What contradicts itself in how a model is reached. `key` is its path in the recipe; `cost` the budget's. */
 export function findModelProblems(

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { budgetKeys, chatModelKeys, findModelProblems } from "./feedback_generate.js";
+import { budgetKeys, chatModelKeys, ENDPOINT_ONLY, findModelProblems, LOCAL_ONLY } from "./feedback_generate.js";
 import type { RecipeSource } from "./parse.js";
 import { parseKeys } from "./parse_keys.js";
 import type { Problem } from "./problems.js";
@@ -80,8 +80,11 @@ export function checkScore({ judge, aspects, budget }: FeedbackScoreRecipe): Pro
     problems.push({ key: "judge", message: `${found}, expected one of them` });
   } else if (judge.model !== null) {
     problems.push(...findModelProblems("judge", judge, budget.cost));
-  } else if (judge.endpoint !== null) {
-    problems.push({ key: "judge.endpoint", message: "set beside rules, expected one of them" });
+  } else {
+    const own = (["endpoint", ...ENDPOINT_ONLY, ...LOCAL_ONLY] as const).filter((key) => judge[key] !== null);
+    const limits = (["tokens", "cost"] as const).filter((key) => budget[key] !== null);
+    const keys = [...own.map((key) => `judge.${key}`), ...limits.map((key) => `budget.${key}`)];
+    problems.push(...keys.map((key): Problem => ({ key, message: "set beside rules, expected one of them" })));
   }
   if (aspects !== null && new Set(aspects).size < aspects.length) {
     problems.push({ key: "aspects", message: `${aspects.join(", ")}, expected none twice` });

@@ -13,8 +13,11 @@ import { runDpo, runSft } from "./start.js";
 export interface Follow {
   /** A training run, to its summary. */
   training(parsed: ParsedRecipe<unknown>, run: AsyncIterable<RunEvent>): Promise<RunSummary>;
-  /** Work that tells how many answers or verdicts there are. */
-  feedback<Summary>(work: (report: (progress: FeedbackProgress) => void) => Promise<Summary>): Promise<Summary>;
+  /** Work that tells how many of `what` there are. */
+  feedback<Summary>(
+    what: "answers" | "verdicts",
+    work: (report: (progress: FeedbackProgress) => void) => Promise<Summary>,
+  ): Promise<Summary>;
 }
 
 /** A stage of `westwind align`. `run` carries it out and returns the numbers it ended with. */
@@ -36,9 +39,12 @@ export function alignStages(recipe: AlignRecipe, options: Omit<RunOptions, "cont
     sft && { name: "sft", run: (follow) => follow.training(sft, runSft(sft, goOn)) },
     generate && {
       name: "generate",
-      run: (follow) => follow.feedback((report) => generateFeedback(generate, { report, signal })),
+      run: (follow) => follow.feedback("answers", (report) => generateFeedback(generate, { report, signal })),
     },
-    score && { name: "score", run: (follow) => follow.feedback((report) => scoreFeedback(score, { report, signal })) },
+    score && {
+      name: "score",
+      run: (follow) => follow.feedback("verdicts", (report) => scoreFeedback(score, { report, signal })),
+    },
     binarize && { name: "binarize", run: () => binarizeFile(binarize.input, binarize.output, pairOptions(binarize)) },
     dpo && { name: "dpo", run: (follow) => follow.training(dpo, runDpo(dpo, goOn)) },
   ];

@@ -31,7 +31,10 @@ export interface ReachOptions {
   readonly grace: number;
 }
 
-/** A model behind its endpoint. Throws ConfigError for an address that is none, and a key that is not in the environment. */
+/**
+ * A model behind its endpoint. Throws ConfigError for an address that is none, and a key that is not in the environment or
+ * cannot be sent.
+ */
 export function reachEndpoint(recipe: ChatModelRecipe, { key, tally, grace }: ReachOptions): ChatModel {
   const options = {
     name: nameOf(recipe),

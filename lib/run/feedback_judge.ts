@@ -9,7 +9,7 @@ import type { Origin } from "../feedback/journal_lines.js";
 import type { Judge } from "../feedback/judge.js";
 import { judgePrompt, type ReplyForm } from "../feedback/judge_prompt.js";
 import { likelihoodJudge } from "../feedback/likelihood_judge.js";
-import { hashRules, loadRuleJudge } from "../feedback/rule_judge.js";
+import { loadRuleJudge, originOfRules } from "../feedback/rule_judge.js";
 import { type ChatModelRecipe, nameOf } from "../recipe/feedback_generate.js";
 import type { FeedbackScoreRecipe, JudgeRecipe } from "../recipe/feedback_score.js";
 import { openLocal, priceOf, reachEndpoint } from "./chat_models.js";
@@ -41,12 +41,12 @@ export const judgeName = ({ name, model, rules }: JudgeRecipe): string =>
 
 /**
  * What verdicts depend on: with anything else a journal is not gone on with. Where and how fast is not part of it, nor which
- * rows and which aspects. Throws FileError for rules that are not there.
+ * rows and which aspects. Throws FileError and ConfigError for rules that are not there, or are none.
  */
 export async function judgeOrigin({ judge, seed }: FeedbackScoreRecipe): Promise<Origin> {
   const { model, endpoint, json, likelihood, temperature, top_p, max_tokens, extra_body, send_seed } = judge;
   const form = formOf(judge);
-  if (form === undefined) return { seed, judge: { rules: await hashRules(judge.rules!) } };
+  if (form === undefined) return { seed, judge: await originOfRules(judge.rules!) };
   const own =
     endpoint === null
       ? { is_local: true, dtype: judge.dtype, chat_template: judge.chat_template, likelihood }

@@ -16,6 +16,7 @@ import { makeReady, originOf, type ReadyMember, readMembers } from "./feedback_m
 import { FeedbackCount, type FeedbackProgress } from "./feedback_progress.js";
 import type { LoadTextModel } from "./load_engine.js";
 import { loadEngine } from "./load_engine.js";
+import { checkApart } from "./output_apart.js";
 import { readDataset } from "./read_dataset.js";
 
 export interface GenerateFeedbackOptions {
@@ -104,7 +105,8 @@ export async function planFeedback(
   return { prompts: prompts.length, models, journal, records: records.length };
 }
 
-async function readPrompts({ prompts: path, split, limit }: FeedbackGenerateRecipe): Promise<FeedbackPrompt[]> {
+async function readPrompts({ prompts: path, split, limit, output }: FeedbackGenerateRecipe): Promise<FeedbackPrompt[]> {
+  await checkApart(path, output);
   const prompts: FeedbackPrompt[] = [];
   for await (const row of readDataset(path, { split, limit: limit ?? undefined })) prompts.push(toFeedbackPrompt(row));
   return prompts;

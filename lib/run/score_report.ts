@@ -75,11 +75,11 @@ function positionTable(criteria: JudgeReport["criteria"]): string {
 }
 
 function showPosition({ positions }: PositionBiasReport, at: number): string {
-  const found = positions[at];
-  if (found === undefined) return "-";
-  const deviation = found.deviation.toFixed(3);
-  const sign = /^-?0\.000$/.test(deviation) || found.deviation < 0 ? "" : "+";
-  const error = found.standardError === null ? "" : ` ± ${found.standardError.toFixed(3)}`;
+  const { deviation: found = null, standardError = null } = positions[at] ?? {};
+  if (found === null) return "-";
+  const deviation = found.toFixed(3);
+  const sign = /^-?0\.000$/.test(deviation) || found < 0 ? "" : "+";
+  const error = standardError === null ? "" : ` ± ${standardError.toFixed(3)}`;
   return `${sign}${deviation.replace(/^-(0\.000)$/, "$1")}${error}`;
 }
 

@@ -97,5 +97,11 @@ test("nobody disagrees with themselves, none agree better, and who is first does
 test("ratings that do not vary, or are none, have no chance to agree better than by chance", () => {
   const none = { kappa: null, weightedKappa: null, alphaOrdinal: null, alphaInterval: null, spearman: null };
   expect(agreementOf(ratingsOf("333", "333"))).toEqual({ count: 3, exact: 1, means: [3, 3], ...none });
+  fc.assert(
+    fc.property(fc.double({ min: 1, max: 10, noNaN: true }), fc.integer({ min: 1, max: 50 }), (rating, count) => {
+      const found = agreementOf(Array.from({ length: count }, (): Paired => [rating, rating]));
+      expect(found).toEqual({ count, exact: 1, means: [rating, rating], ...none });
+    }),
+  );
   expect(agreementOf([])).toEqual({ count: 0, exact: null, means: null, ...none });
 });

@@ -29,6 +29,22 @@ describe("position", () => {
     ]);
   });
 
+  test("a position that never had a number has no mean, and one that was alone in its call no deviation", () => {
+    const bias = new PositionBias();
+    bias.add(["N/A", 4, "N/A"]);
+    expect(bias.report(0)).toEqual({
+      positions: [
+        { count: 0, mean: null, deviation: null, standardError: null },
+        { count: 1, mean: 4, deviation: null, standardError: null },
+        { count: 0, mean: null, deviation: null, standardError: null },
+      ],
+      ...{ pValue: null, permutations: 0 },
+    });
+    bias.add(["N/A", 4, 2]);
+    expect(bias.report(0).positions.map(({ deviation }) => deviation)).toEqual([null, 1, -1]);
+    expect(bias.report(0).pValue).toBe(1);
+  });
+
   test("the p-value is the share of all orders that are as uneven: two of eight for three calls that agree", () => {
     const bias = new PositionBias();
     for (let i = 0; i < 3; i++) bias.add([5, 3]);
@@ -50,6 +66,9 @@ describe("position", () => {
     const bias = new PositionBias();
     bias.add([3, 3]);
     expect(bias.report(0)).toMatchObject({ pValue: null, permutations: 0 });
+    const decimals = new PositionBias();
+    decimals.add([0.1, 0.1, 0.1]); // whose sum is above 0.3
+    expect(decimals.report(0)).toMatchObject({ pValue: null, permutations: 0 });
     expect(new PositionBias().report(0)).toEqual({ positions: [], pValue: null, permutations: 0 });
   });
 });

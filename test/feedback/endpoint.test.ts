@@ -1,3 +1,5 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
 
 import type { AnswerError } from "../../lib/base/errors.js";
@@ -136,6 +138,29 @@ test("nothing at the address is told as such", async () => {
   );
 });
 
+test("what never left, or found no safe connection, costs nothing", async () => {
+  await using server = createServer((_, response) => response.end());
+  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  for (const url of [`https://127.0.0.1:${port}/v1`, "http://127.0.0.1:9/v1", "http://host.invalid/v1"]) {
+    const tally = budget();
+    expect(await refusal(model({ url, tries: 1 }, tally).answer([{ role: "user", content: "hi" }]))).toMatch(
+      /^AnswerError: m: no answer: .*(?:wrong version|bad port|host.invalid)/,
+    );
+    expect(tally.spent).toMatchObject({ promptTokens: 0, completionTokens: 0 });
+  }
+});
+
+test.each(["sk-secret\nrest", "sk-secret’rest", "sk secret"])(
+  "the key %j cannot be sent, and is not shown",
+  async (apiKey) => {
+    expect(await refusal(() => model({ apiKey }))).toBe(
+      "ConfigError: api_key_env: a key with blanks, line breaks or characters beyond ASCII, expected letters, digits and signs",
+    );
+    expect(await refusal(() => model({ apiKey: "" }))).toContain("api_key_env: an empty key");
+  },
+);
+
 test.each([
   ["ftp://x/v1", "ConfigError: endpoint: ftp://x/v1, expected an address that begins with http:// or https://"],
   ["x/v1", "ConfigError: endpoint: x/v1, expected an address that begins with http:// or https://"],
@@ -190,6 +215,17 @@ describe("a schema", () => {
       ["a", undefined],
       ["b", undefined],
     ]);
+  });
+
+  test.each<[string, Behaviour[], boolean[]]>([
+    ["stays after one refusal that passes", [reply(400)], [true, false, true, true]],
+    ["is given up after two in a row that do not say why", [reply(400), reply(400)], [true, false, true, false, false]],
+  ])("%s", async (_, refusals, sent) => {
+    endpoint.behave = ({ body }) =>
+      (body.response_format === undefined ? undefined : refusals.shift()) ?? { kind: "answer", text: "{}" };
+    const one = model();
+    for (const content of "abc") await one.answer([{ role: "user", content }], { schema });
+    expect(endpoint.requests.map(({ body }) => "response_format" in body)).toEqual(sent);
   });
 
   test("stays where the chat is refused without it too", async () => {

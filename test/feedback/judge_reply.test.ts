@@ -29,6 +29,9 @@ describe("one rating", () => {
     ["(4), mostly right", 4],
     ["4 (nearly all of it)", 4],
     ["4 stars", 4],
+    ["4 (out of 5)", 4],
+    ["4 (no errors)", 4],
+    ["4. It has 12 lines, or so", 4],
     ["4, since it is clear", 4],
     ["`4`: clear", 4],
     ["N/A", "N/A"],
@@ -71,7 +74,31 @@ describe("one rating", () => {
       "none",
     ],
     ...["2 of the answers are wrong", "4 answers", "4 minus 1", "4: 3 for style", "N/A or 3", "nap", "nato", "about 4"],
-    ...["4. 2 would be too harsh", "4 (5 for style)", "(4) mostly right", "{}", "null", "NaN", "Infinity", "0x4", "４"],
+    ...[
+      "4,  5",
+      "3 –  4",
+      "4 (or 5)",
+      "4 (maybe 5)",
+      "4 (nearly 4.5)",
+      "5. Hm, no: 3.",
+      "5! No, 3",
+      "4; not 5",
+      "4, maybe",
+    ],
+    ...[
+      "N/A (or 3)",
+      "N/A - if any, 2",
+      "4 (out of 10)",
+      "4. 2 would be too harsh",
+      "4 (5 for style)",
+      "(4) mostly right",
+      "{}",
+      "null",
+      "NaN",
+      "Infinity",
+      "0x4",
+      "４",
+    ],
   ])("%j is refused", (text) => expect(readRating(text, OF_FIVE)).toHaveProperty("refused"));
 
   test("of 1 to 10 a 1 is a 1, decimals stay, and nothing is N/A", () => {
@@ -120,6 +147,9 @@ describe("rationales", () => {
   });
 });
 
+const QUOTED = '[{"answer": 1, "rating": 5}, {"answer": 2, "rating": 4}]';
+const IN_WORDS = "ratings in JSON and in words, and not the same";
+
 test.each<[string, readonly Rating[] | string]>([
   ["Answer 1: 4\nAnswer 2: 5/5", [4, 5]],
   ["Answer 2: 4\nAnswer 1: 5", [5, 4]],
@@ -133,6 +163,9 @@ test.each<[string, readonly Rating[] | string]>([
   ["Rationale: good. Rating: 4\nRationale: bad. Rating: 2", [4, 2]],
   ["Answer 1\nRating (1-5): 4\nAnswer 2\nRating [1 to 5] = 2", [4, 2]],
   ["<think>Answer 1: 1\nAnswer 2: 1</think>Answer 1: 4\nAnswer 2: 5", [4, 5]],
+  ["Answer 1: 2. Or 3?\nAnswer 2: 4\n</think>\nAnswer 1: 5\nAnswer 2: 1", [5, 1]],
+  ["<think>a</think>\nAnswer 1: 2\nAnswer 2: 4</THINK>\n\nAnswer 1: 5\nAnswer 2: 1", [5, 1]],
+  ["Answer 1: 2\nAnswer 2: 4\n</think>", "nothing was said"],
   ['{"answer_1": {"rating": 4}, "answer_2": {"rating": "3/5"}}', [4, 3]],
   ['[{"Rating": 4.5}, {"Score": "N/A"}]', [4.5, "N/A"]],
   ["Answer 1: 4", "answer 2: no rating"],
@@ -153,10 +186,35 @@ test.each<[string, readonly Rating[] | string]>([
   ['{"answers": [{"answer": 0, "rating": 4}, {"answer": 1, "rating": 5}]}', "answer 2: no rating"],
   ['{"answers": [{"answer": 1, "rating": 4}]}', "1 ratings, expected 2"],
   [
-    '```json\n[{"rating": 1}, {"rating": 2}]\n```\nNo:\n```\n[{"rating": 3}, {"rating": 2}]\n```',
+    '```json\n[{"answer": 1, "rating": 1}, {"answer": 2, "rating": 2}]\n```\nNo:\n```\n[{"answer": 1, "rating": 3}, {"answer": 2, "rating": 2}]\n```',
     "ratings twice, and not the same",
   ],
-  ['```json\n[{"rating": 1}, {"rating": 2}]\n```\nAgain:\n```\n[{"rating": 1}, {"rating": 2}]\n```', [1, 2]],
+  [
+    '```json\n[{"answer": 1, "rating": 1}, {"answer": 2, "rating": 2}]\n```\nAgain:\n```\n[{"answer": 2, "rating": 2}, {"answer": 1, "rating": 1}]\n```',
+    [1, 2],
+  ],
+  ['```json\n[{"rating": 1}, {"rating": 2}]\n```', [1, 2]],
+  ['[{"answer": "Answer 2", "rating": 1}, {"answer": "#1", "rating": 2}]', [2, 1]],
+  ['{"answers":[{"answer":"It is 2","rating":5},{"answer":"It is 1","rating":1}]}', "answer 1: no rating"],
+  [
+    'Answer 1\nRationale: it returns `[{"rating": 5}, {"rating": 4}]`.\nRating: 1\n\nAnswer 2\nRationale: bad\nRating: 2',
+    [1, 2],
+  ],
+  [`Answer 1\nIt says:\n${QUOTED}\nRating: 1\n\nAnswer 2\nRating: 2`, IN_WORDS],
+  [`${QUOTED}\n\n1. Rating: 1\n2. Rating: 5`, IN_WORDS],
+  [`Ratings:\n${QUOTED}\n\nAnswer 1: 5\nAnswer 2: 4`, [5, 4]],
+  [`It prints ${QUOTED}, which is wrong.`, "0 ratings without numbers, expected 2 answers"],
+  [
+    "Answer 1\nRating: 4\n\nAnswer 2\nRationale: unclear.\n\nOverall rating: 3",
+    '"Overall rating: 3", expected a rating of each answer',
+  ],
+  [
+    "Answer 1: 4\nAnswer 2\nRationale: unclear.\n**Final score**: 2",
+    '"**Final score**: 2", expected a rating of each answer',
+  ],
+  ["Answer 1\nOverall rating: 4\n\nAnswer 2\nFinal rating: 3", [4, 3]],
+  ["Answer 1: 1. It names the capital, which is right.\nAnswer 2: 2. It does not.", "answer 1: no rating"],
+  ["Answer 1: 1.\nAnswer 2: 2. ", [1, 2]],
   ['{"answers": [{"rating": 4}, {"rating": true}]}', 'answer 2: "true", expected a number from 1 to 5 or N/A'],
   ['{"answers": [{"answer": 1, "rationale": "a", "rating": "4"}, {"answer": 2, "rat', expect.any(String) as string],
 ])("two answers, %j: %j", (reply, ratings) => expect(ratingsOf(reply, 2)).toEqual(ratings));
@@ -166,6 +224,10 @@ test("a single answer needs no number", () => {
   expect(ratingsOf('{"rationale": "Fine.", "rating": 4}', 1)).toEqual([4]);
   expect(ratingsOf("Overall score: 1", 1, OF_TEN)).toEqual([1]);
   expect(ratingsOf("4", 1)).toEqual([4]);
+  expect(ratingsOf('It wrote {"name": "x", "score": 5}. Poor.\nRating: 2', 1)).toEqual([2]);
+  expect(ratingsOf('```json\n{"rating": 5}\n``` is what it says.\n\nRating: 1', 1)).toEqual([1]);
+  expect(ratingsOf('It says:\n{"rating": 5}\nThat is wrong.', 1)).toBe("answer 1: no rating");
+  expect(ratingsOf('Here:\n{"rationale": "Right.", "rating": 5}', 1)).toEqual([5]);
   expect(ratingsOf("It is a 4.", 1)).toEqual("answer 1: no rating");
 });
 
@@ -342,6 +404,23 @@ test("whatever is read stands in the text, on the scale", () => {
 
 test("long runs of anything are read in no time", () => {
   const began = performance.now();
+  for (const begin of [
+    "Rating",
+    "Score (",
+    "Overall rating",
+    "Rationale",
+    "Answer",
+    "Answer 1",
+    "1.",
+    "(1)",
+    "Rating of",
+    "4.",
+  ]) {
+    for (const piece of [" ", "*", "_ ", "-", "\t"]) {
+      const line = `${begin}${piece.repeat(50_000 / piece.length)}`;
+      for (const end of ["yy", "\u2028", ")"]) ratingsOf(`${line}${end}`, 2);
+    }
+  }
   for (const piece of ["*", "1", " ", "-", "[", "Answer ", "Rating: ", "1. *", "Answer 1 *", "```json\n"]) {
     ratingsOf(piece.repeat(100_000 / piece.length), 2);
     ratingsOf(`Answer 1\nRating: ${piece.repeat(100_000 / piece.length)}`, 2);

@@ -7,7 +7,7 @@ import type { ChatAnswer, ChatModel, ChatOptions } from "../../lib/feedback/chat
 import type { Question } from "../../lib/feedback/judge.js";
 import { judgePrompt } from "../../lib/feedback/judge_prompt.js";
 import { likelihoodJudge } from "../../lib/feedback/likelihood_judge.js";
-import { hashRules, loadRuleJudge, ruleJudge } from "../../lib/feedback/rule_judge.js";
+import { loadRuleJudge, originOfRules, ruleJudge } from "../../lib/feedback/rule_judge.js";
 import type { Message } from "../../lib/text/chat_template.js";
 import { temporaryFolder } from "../run/collect.js";
 
@@ -170,7 +170,21 @@ test("a rule file rates, with or without reasons, and may take its time", async 
   });
   expect(await judge.rate(question(["a"], "honesty"))).toMatchObject({ ratings: [{ rating: "N/A", rationale: "" }] });
   expect(await judge.rate(question(["a"], "overall"))).toMatchObject({ ratings: [{ rating: 7.5 }] });
-  expect(await hashRules(ruleFile("other.mjs", "export default () => 1;"))).not.toBe(await hashRules(path));
+});
+
+test("rules are told apart by their bytes, and by the version they export", async () => {
+  const source = 'import { version } from "./inner.mjs"; export { version }; export default () => 1;';
+  const originOf = async (name: string, version: string) => {
+    ruleFile("inner.mjs", `export const version = ${version};`);
+    return await originOfRules(ruleFile(name, source));
+  };
+  const first = await originOf("a.mjs", '"1"');
+  expect(first).toEqual({ rules: expect.stringMatching(/^[0-9a-f]{64}$/), version: "1" });
+  const other = await originOfRules(ruleFile("other.mjs", "export default () => 1;"));
+  expect(other).toEqual({ rules: expect.not.stringMatching(first.rules) });
+  await expect(originOfRules(ruleFile("v.mjs", "export const version = {}; export default () => 1;"))).rejects.toThrow(
+    "exports object as version, expected text or a number",
+  );
 });
 
 test.each([
@@ -193,7 +207,7 @@ test("what rules throw is theirs, with the row", async () => {
 });
 
 test("files that are no rules", async () => {
-  await expect(hashRules(join(folder, "none.mjs"))).rejects.toThrow("none.mjs: no such file, expected rules");
+  await expect(originOfRules(join(folder, "none.mjs"))).rejects.toThrow("none.mjs: no such file, expected rules");
   await expect(loadRuleJudge(ruleFile("bad.mjs", "export default ("))).rejects.toThrow("bad.mjs: cannot be loaded");
   await expect(loadRuleJudge(ruleFile("no.mjs", "export const a = 1;"))).rejects.toThrow("expected a function");
 });

@@ -61,6 +61,14 @@ test("tokens are counted by the estimate, then by what they were", async () => {
   expect(more.times).toEqual([0, 2000, 4000]);
 });
 
+test("requests that last take what flows in, however far their estimates lie above what they use", async () => {
+  const { clock, times, ask } = asking({ concurrency: 64, tokensPerMinute: 60_000 }, 3000);
+  for (let i = 0; i < 2000; i++) void ask(1100, 200);
+  await clock.pass(300_000);
+  expect(times.length * 200).toBeGreaterThan(0.95 * 300_000);
+  expect(times.length * 200).toBeLessThan(1.05 * 300_000);
+});
+
 test("a request that is larger than the bucket goes when it is full, and is paid off after", async () => {
   const { clock, times, ask } = asking({ concurrency: 100, tokensPerMinute: 6000 });
   for (const tokens of [500, 100, 100]) void ask(tokens);

@@ -24,6 +24,13 @@ test.each<[string, string]>([
   ["judge: {}", "judge: neither model nor rules, expected one of them (r.yaml:3)"],
   ["judge: {model: m, rules: r.mjs}", "judge: both model and rules, expected one of them (r.yaml:3)"],
   ["judge: {rules: r.mjs, endpoint: http://x}", "judge.endpoint: set beside rules, expected one of them (r.yaml:3)"],
+  ...["price: {}", "api_key_env: K", "tokens_per_minute: 1", "dtype: float32", "threads: 1"].map(
+    (entry): [string, string] => [
+      `judge: {rules: r.mjs, ${entry}}`,
+      `judge.${entry.replace(/:.*/, "")}: set beside rules, expected one of them (r.yaml:3)`,
+    ],
+  ),
+  ["judge: {rules: r.mjs}\nbudget: {tokens: 5}", "budget.tokens: set beside rules, expected one of them (r.yaml:4)"],
   [
     "judge: {model: m, endpoint: http://x, dtype: float32}",
     "judge.dtype: set beside endpoint, expected one of them (r.yaml:3)",

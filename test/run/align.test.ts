@@ -55,18 +55,22 @@ dpo: {learning_rate: 1.0e-3}
 /** Runs all stages and returns what each ended with, and the first and last count of those that tell one. */
 async function align(...overrides: string[]) {
   const results: Record<string, unknown> = {};
-  const counts: Record<string, readonly [number, number]> = {};
+  const counts: Record<string, readonly [what: string, first: number, last: number]> = {};
   for (const stage of alignStages(parseAlignRecipe({ text: RECIPE, overrides }))) {
     const told: FeedbackProgress[] = [];
+    let counted = "";
     const follow: Follow = {
       training: async (_, run) => {
         for await (const event of run) if (event.kind === "finished") return event.summary;
         throw new Error("a run ends with its summary");
       },
-      feedback: (work) => work((progress) => void told.push(progress)),
+      feedback: (what, work) => {
+        counted = what;
+        return work((progress) => void told.push(progress));
+      },
     };
     results[stage.name] = await stage.run(follow);
-    if (told.length > 0) counts[stage.name] = [told[0]!.done, told.at(-1)!.done];
+    if (told.length > 0) counts[stage.name] = [counted, told[0]!.done, told.at(-1)!.done];
   }
   return { results, counts };
 }
@@ -80,7 +84,7 @@ const rowsOf = (name: string): Record<string, unknown>[] =>
 test("each stage works on what the one before left, and a second call asks nothing again", async () => {
   const { results, counts } = await align();
   expect(Object.keys(results)).toEqual(["sft", "generate", "score", "binarize", "dpo"]);
-  expect(counts).toEqual({ generate: [0, 48], score: [0, 96] });
+  expect(counts).toEqual({ generate: ["answers", 0, 48], score: ["verdicts", 0, 96] });
 
   const completions = rowsOf("completions");
   expect(completions).toHaveLength(24);
@@ -94,7 +98,7 @@ test("each stage works on what the one before left, and a second call asks nothi
   expect(results.dpo).toMatchObject({ task: "dpo", steps: 4, rows: pairs.length });
 
   const again = await align();
-  expect(again.counts).toEqual({ generate: [48, 48], score: [96, 96] });
+  expect(again.counts).toEqual({ generate: ["answers", 48, 48], score: ["verdicts", 96, 96] });
   expect([completions, pairs]).toEqual([rowsOf("completions"), rowsOf("pairs")]);
   expect(again.results.dpo).toEqual(results.dpo);
 });

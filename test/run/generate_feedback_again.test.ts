@@ -59,7 +59,9 @@ describe("what fails", () => {
     ensemble.endpoint.behave = ({ body }) => (body.model === "a" ? refuse : { kind: "answer", text: "x" });
     const output = newOutput();
     const keys = { models: remote("ab", { concurrency: 1 }), completions_per_prompt: 2, failures_in_a_row: 5 };
-    expect(await refusal(generate(output, keys))).toBe("AnswerError: a: HTTP 400: not this");
+    expect(await refusal(generate(output, keys))).toBe(
+      "AnswerError: a: 5 answers in a row failed, the last one: HTTP 400: not this",
+    );
     expect([existsSync(output), ensemble.endpoint.requests.filter(({ body }) => body.model === "a").length]).toEqual([
       false,
       5,

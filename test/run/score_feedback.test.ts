@@ -279,8 +279,26 @@ test("rules judge without any model, and the report tells what they prefer", asy
   expect(text).toMatch(/\| helpfulness \| 10 \| 0\.0 % \| 40 \|/);
   writeFileSync(rules, `export default () => ({});`);
   expect(await refusal(score(output, { judge }))).toMatch(/^ConfigError: judge.rules: /);
+  const other = newOutput();
+  const versioned = { judge: { ...judge, rules: join(folder, "versioned.mjs") }, aspects: ["honesty"] };
+  writeFileSync(versioned.judge.rules, `export const version = 2; export default () => ({ honesty: 3 });`);
+  await score(other, versioned);
+  const journal = readFileSync(`${other}.journal`, "utf8");
+  writeFileSync(`${other}.journal`, journal.replace('"version":2', '"version":1'));
+  expect(await refusal(score(other, versioned))).toMatch(/^ConfigError: judge.version: 2, expected 1, with which/);
   const missing = await refusal(score(newOutput(), { judge: { ...judge, rules: "none.mjs" } }));
   expect(missing).toBe("FileError: none.mjs: no such file, expected rules");
+});
+
+test("the report does without numbers of a position", async () => {
+  const rules = join(folder, "one.mjs");
+  writeFileSync(rules, `export default (_, response) => ({ honesty: response.startsWith("0, worth N") ? "N/A" : 4 });`);
+  const input = writeJsonLines(join(folder, "two.jsonl"), completionRows(1, ["N/A", 4]));
+  for (const seed of [0, 1, 2, 3]) {
+    const judge = { model: null, endpoint: null, rules };
+    const summary = await score(newOutput(), { input, seed, judge, aspects: ["honesty"] });
+    expect(readFileSync(summary.reports[0], "utf8")).toMatch(/\n\| honesty \| - \|( - \|)+\n/);
+  }
 });
 
 test("a model of this machine judges by its likelihoods, and is not loaded when all is there", async () => {
