@@ -45,7 +45,7 @@ export async function writeQuickstartData(
   await writeSplits(data.dialogues, writeDialogues(dialogues, seed, "train"), writeDialogues(heldOut, seed, "test"));
   const asked = drawPrompts(prompts, seed, "train").map((prompt) => ({ prompt }));
   await writeRows(data.prompts, asked);
-  const rated = await collectFeedback(drawPrompts(heldOut, seed, "test"), seed);
+  const rated = collectFeedback(drawPrompts(heldOut, seed, "test"), seed);
   await writeRows(data.heldOutPairs, await toPairs(rated, seed));
   return data;
 }

@@ -4,7 +4,7 @@ import type { Message } from "../text/chat_template.js";
 import { judgeAnswer, type Ratings } from "./judge.js";
 import { writeProse } from "./prose.js";
 import { askQuestion, drawQuestion } from "./question.js";
-import { TEACHER, WRITERS, type Writer } from "./writer.js";
+import { TEACHER, WRITERS } from "./writer.js";
 
 /** A prompt belongs to one split by its own hash, whatever is drawn before it. One prompt in eight is held out. */
 export type WorldSplit = "train" | "test";
@@ -64,7 +64,7 @@ export function writeDialogues(count: number, seed: number, split: WorldSplit): 
     for (let exchange = i % 4 === 3 ? 2 : 1; exchange > 0; exchange--) {
       const prompt = drawPrompt(random, split);
       messages.push({ role: "user", content: prompt });
-      messages.push({ role: "assistant", content: TEACHER.write(prompt, random) as string });
+      messages.push({ role: "assistant", content: TEACHER.write(prompt, random) });
     }
     const prompt = messages[0]!.content;
     return { prompt, prompt_id: promptId(prompt), messages };
@@ -72,30 +72,22 @@ export function writeDialogues(count: number, seed: number, split: WorldSplit): 
 }
 
 /**
- * Has every writer answer every prompt and the judge rate the answers: the AI feedback stage. Each answer is written
- * from a stream that depends on the seed, its prompt and its writer only.
+ * Has every writer answer every prompt and the judge rate the answers. Each answer is written from a stream that depends on
+ * the seed, its prompt and its writer only.
  */
-export async function collectFeedback(
-  prompts: readonly string[],
-  seed: number,
-  writers: readonly Writer[] = WRITERS,
-): Promise<FeedbackRow[]> {
-  const rows: FeedbackRow[] = [];
-  for (const prompt of prompts) {
-    const completions: FeedbackCompletion[] = [];
-    for (const writer of writers) {
-      const stream = createHash("sha256").update(`${FEEDBACK}\n${writer.name}\n${prompt}`).digest().readUInt32LE(0);
-      const response = await writer.write(prompt, new Random(seed, stream));
-      completions.push(scoreCompletion(writer.name, prompt, response));
-    }
-    const models = writers.map((writer) => writer.name);
-    rows.push({ source: SOURCE, prompt_id: promptId(prompt), instruction: prompt, models, completions });
-  }
-  return rows;
+export function collectFeedback(prompts: readonly string[], seed: number): FeedbackRow[] {
+  const models = WRITERS.map(({ name }) => name);
+  return prompts.map((prompt) => {
+    const completions = WRITERS.map(({ name, write }) => {
+      const stream = createHash("sha256").update(`${FEEDBACK}\n${name}\n${prompt}`).digest().readUInt32LE(0);
+      return scoreCompletion(name, prompt, write(prompt, new Random(seed, stream)));
+    });
+    return { source: SOURCE, prompt_id: promptId(prompt), instruction: prompt, models, completions };
+  });
 }
 
 /** One answer with the judge's ratings, in UltraFeedback's shape. */
-export function scoreCompletion(model: string, prompt: string, response: string): FeedbackCompletion {
+function scoreCompletion(model: string, prompt: string, response: string): FeedbackCompletion {
   const { ratings, overallScore } = judgeAnswer(prompt, response);
   const annotations = Object.fromEntries(
     Object.entries(ratings).map(([aspect, rating]) => [aspect, { Rating: String(rating) }]),

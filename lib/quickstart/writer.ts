@@ -3,10 +3,10 @@ import { type Answer, composeAnswer, pick, showFact } from "./answer.js";
 import { drawQuestion, type Question, readQuestion } from "./question.js";
 import { ANIMALS, COMFORTS, NUMBERS, RECIPES } from "./valley.js";
 
-/** Answers prompts. The quickstart's models can be one too: give them a name and wrap their sampling. */
+/** Answers prompts by rules. */
 export interface Writer {
   readonly name: string;
-  write(prompt: string, random: Random): string | Promise<string>;
+  write(prompt: string, random: Random): string;
 }
 
 /** What can be wrong with an answer. */

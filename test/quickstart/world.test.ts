@@ -31,7 +31,7 @@ test("the same seed writes the same world, another seed another one", async () =
   const world = async (seed: number) => ({
     texts: writeTexts(20, seed),
     dialogues: writeDialogues(20, seed, "train"),
-    feedback: await collectFeedback(drawPrompts(20, seed, "train"), seed),
+    feedback: collectFeedback(drawPrompts(20, seed, "train"), seed),
   });
   expect(await world(3)).toEqual(await world(3));
   const [one, other] = [await world(3), await world(4)];
@@ -60,7 +60,7 @@ test("a quarter of the dialogues has a second exchange; roles alternate", () => 
 });
 
 test("feedback is in UltraFeedback's shape and better writers score higher", async () => {
-  const rows = await collectFeedback(drawPrompts(300, 0, "train"), 0);
+  const rows = collectFeedback(drawPrompts(300, 0, "train"), 0);
   expect(rows[0]).toMatchObject({ source: "quickstart", models: ["sage", "scribe", "pupil", "parrot"] });
   expect(Object.keys(rows[0]!.completions[0]!.annotations)).toEqual([
     "instruction_following",
@@ -75,12 +75,6 @@ test("feedback is in UltraFeedback's shape and better writers score higher", asy
   const fields = rows.map((row, index) => ({ source: "feedback", index, fields: { ...row } }));
   for await (const pair of binarize(fields)) pairs.push(pair);
   expect(pairs.length).toBeGreaterThan(290);
-});
-
-test("a model can write beside the rule writers", async () => {
-  const model = { name: "dsft", write: async (prompt: string) => `You asked: ${prompt}` };
-  const [row] = await collectFeedback(["Today I feel sad."], 0, [...WRITERS, model]);
-  expect(row!.completions.at(-1)).toMatchObject({ model: "dsft", response: "You asked: Today I feel sad." });
 });
 
 test.each<[Flaw, string]>([
