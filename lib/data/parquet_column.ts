@@ -6,6 +6,7 @@ import { readRleBitPackedHybrid } from "hyparquet/src/encoding.js";
 import { getMaxDefinitionLevel, getTreePath } from "hyparquet/src/schema.js";
 import type { ColumnDecoder, DataPageHeaderV2, PageHeader } from "hyparquet/src/types.js";
 import { CODECS } from "./parquet_codecs.js";
+import { checkRuns, unpackPage } from "./parquet_page.js";
 import { PARSERS } from "./parquet_values.js";
 
 /** Bytes that a page's header is surely in, and a small page too. Writers leave out statistics of more than 4 KiB. */
@@ -72,10 +73,19 @@ export class ParquetColumn {
       return;
     }
     const { data_page_header_v2: second } = header;
-    if (second !== undefined) second.num_nulls = this.countNulls(second, page, headerSize);
+    const unpacked = unpackPage(
+      new Uint8Array(page.buffer, headerSize, header.compressed_page_size),
+      header,
+      this.decoder,
+    );
+    checkRuns(unpacked, header, this.decoder, this.mostValues);
+    const view = new DataView(unpacked.buffer, unpacked.byteOffset, unpacked.byteLength);
+    if (second !== undefined) second.num_nulls = this.countNulls(second, view);
     this.values = this.values.slice(this.next);
     this.next = 0;
-    const { data } = readPage(reader, header, this.decoder, this.dictionary, this.values, 0);
+    const plain = { ...header, compressed_page_size: unpacked.length, uncompressed_page_size: unpacked.length };
+    const decoder: ColumnDecoder = { ...this.decoder, codec: "UNCOMPRESSED" };
+    const { data } = readPage({ view, offset: 0 }, plain, decoder, this.dictionary, this.values, 0);
     if (data !== this.values) for (const value of data!) this.values.push(value);
   }
 
@@ -88,11 +98,11 @@ export class ParquetColumn {
   }
 
   /** Values that a page of the second version leaves out, which Arrow counts otherwise where they are in lists. */
-  private countNulls(header: DataPageHeaderV2, page: DataView, begin: number): number {
+  private countNulls(header: DataPageHeaderV2, page: DataView): number {
     const most = getMaxDefinitionLevel(this.decoder.schemaPath);
     if (most === 0) return 0;
     const levels: number[] = new Array(header.num_values);
-    const reader = { view: page, offset: begin + header.repetition_levels_byte_length };
+    const reader = { view: page, offset: header.repetition_levels_byte_length };
     readRleBitPackedHybrid(reader, 32 - Math.clz32(most), levels, header.definition_levels_byte_length);
     return levels.filter((level) => level < most).length;
   }

@@ -189,6 +189,22 @@ describe("what cannot be read is named", () => {
     );
   });
 
+  // Told 134 million times, a value fills more of the memory than V8 lets an array have, and ends the process.
+  test("a run that is longer than its column", async () => {
+    const data = Array.from({ length: 100_000 }, (_, i) => i);
+    const columnData = [{ name: "a", data, type: "DOUBLE" as const, encoding: "PLAIN" as const }];
+    const bytes = Buffer.from(
+      parquetWriteBuffer({ columnData, codec: "UNCOMPRESSED", rowGroupSize: data.length, pageSize: 1 << 24 }),
+    );
+    const run = Buffer.of(0xc0, 0x9a, 0x0c, 1); // 100,000 times 1: there is a value
+    expect(bytes.includes(run)).toBe(true);
+    bytes.fill(Buffer.of(0xfe, 0xff, 0xff, 0xff), bytes.indexOf(run), bytes.indexOf(run) + 4);
+    await writeFile(path, bytes);
+    await expect(loadRows(path)).rejects.toThrow(
+      "x.parquet: row group 1, column a: has a damaged page: a run of 134217727 of 100000 values",
+    );
+  });
+
   test("a column that is not there", async () => {
     const wrong = loadRows(`${FOLDER}types.parquet`, { columns: ["int8", "int9"] });
     await expect(wrong).rejects.toThrow(
