@@ -28,7 +28,7 @@ export async function fetchBlob(
     const partial = await PartialFile.claim(blob);
     if (partial === undefined) {
       report(Math.min(file.size, await PartialFile.sizeOf(blob)));
-      await pause(context, POLL_MS);
+      await pause(context, POLL_MS * (0.5 + Math.random())); // not in step with others that wait
     } else if (await hasSize(blob, file.size)) {
       await partial.discard(); // its holder was done just before it was claimed
     } else {

@@ -68,16 +68,15 @@ async function take(blob: string): Promise<string | undefined> {
   }
   if (held.length > 0) return undefined;
   await (await open(path, "wx")).close();
-  const [first] = (await survey(blob)).held.sort((a, b) => a.bornAt - b.bornAt || (a.path < b.path ? -1 : 1));
-  if (first === undefined || first.path === path) return path;
-  await rm(path, { force: true }); // another one began it at the same moment
+  const others = (await survey(blob)).held.filter((part) => part.path !== path);
+  if (others.length === 0) return path;
+  await rm(path, { force: true }); // begun at the same moment: whoever sees another one leaves, and comes back
   return undefined;
 }
 
 interface Part {
   readonly path: string;
   readonly size: number;
-  readonly bornAt: number;
 }
 
 /** The parts of a blob: those to take, largest first, and those that are held. */
@@ -92,7 +91,7 @@ async function survey(blob: string): Promise<{ leftovers: Part[]; held: Part[] }
     const found = await stat(path).catch(() => undefined);
     if (found === undefined) continue;
     const isLeft = tag === FREE || isTagGone(tag) === true || Date.now() - found.mtimeMs > STALE_MS;
-    (isLeft ? leftovers : held).push({ path, size: found.size, bornAt: found.birthtimeMs });
+    (isLeft ? leftovers : held).push({ path, size: found.size });
   }
   leftovers.sort((a, b) => b.size - a.size);
   return { leftovers, held };
