@@ -9,7 +9,7 @@ namespace ww::cpu::WW_ISA {
 namespace {
 
 constexpr int64_t kTokensPerTask = 16;
-constexpr int64_t kGroupRows = 128;          // of a group, where a single token has not more
+constexpr int64_t kGroupRows = 128;         // of a group, where a single token has not more
 constexpr int64_t kMostPartials = 1 << 24;  // floats of partial results that a call keeps
 
 // What a thread works in. W as in Attention.
