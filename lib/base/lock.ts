@@ -22,9 +22,12 @@ interface Owner {
 export async function lock(path: string): Promise<Lock> {
   const folder = `${path}.lock`;
   const own: Owner = { pid: process.pid, host: hostname(), since: await startOf(process.pid) };
-  while (!(await acquire(folder, own))) {
+  for (let ownerless = 0; !(await acquire(folder, own)); ) {
     const owner = await ownerOf(folder);
-    if (owner === undefined) continue; // released this instant
+    if (owner === undefined) {
+      if (++ownerless < MOST_OWNERLESS) continue; // released this instant
+      throw new FileError(folder, "names no process, expected a lock; remove it if nothing uses it");
+    }
     if (await isGone(owner)) await removeStale(folder, owner);
     else throw inUse(path, folder, owner, own);
   }
@@ -34,6 +37,9 @@ export async function lock(path: string): Promise<Lock> {
     },
   };
 }
+
+/** Looks at a folder without an owner before it is taken for something else than a lock that is being released. */
+const MOST_OWNERLESS = 20;
 
 function inUse(path: string, folder: string, { pid, host }: Owner, own: Owner): FileError {
   if (host === own.host) return new FileError(path, `is in use by process ${pid}`);

@@ -188,6 +188,14 @@ describe("one process at a time", () => {
     );
   });
 
+  test("and a folder that is no lock is refused, not waited for", async () => {
+    const path = newPath();
+    mkdirSync(`${path}.lock`);
+    writeFileSync(`${path}.lock/notes.txt`, "mine");
+    expect(await refusal(write(path, []))).toMatch(/\.lock: names no process, expected a lock/);
+    expect(existsSync(`${path}.lock/notes.txt`)).toBe(true);
+  });
+
   test("of many that find a lock of the dead, one takes it", async () => {
     for (let round = 0; round < 10; round++) {
       const path = newPath();
