@@ -14,8 +14,7 @@ import type { FeedbackGenerateRecipe } from "../recipe/feedback_generate.js";
 import { priceOf } from "./chat_models.js";
 import { makeReady, originOf, type ReadyMember, readMembers } from "./feedback_members.js";
 import { FeedbackCount, type FeedbackProgress } from "./feedback_progress.js";
-import type { LoadTextModel } from "./load_engine.js";
-import { loadEngine } from "./load_engine.js";
+import { type LoadTextModel, loadEngine } from "./load_engine.js";
 import { checkApart } from "./output_apart.js";
 import { readDataset } from "./read_dataset.js";
 

@@ -8,8 +8,7 @@ import { KeptVerdicts } from "../feedback/verdicts.js";
 import type { FeedbackScoreRecipe } from "../recipe/feedback_score.js";
 import { judgeOrigin, type ReadyJudge, readyJudge } from "./feedback_judge.js";
 import { FeedbackCount, type FeedbackProgress } from "./feedback_progress.js";
-import type { LoadTextModel } from "./load_engine.js";
-import { loadEngine } from "./load_engine.js";
+import { type LoadTextModel, loadEngine } from "./load_engine.js";
 import { callsWanted, journalOf } from "./score_input.js";
 import { type ScoreOutput, writeScored } from "./score_output.js";
 
