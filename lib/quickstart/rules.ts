@@ -1,6 +1,7 @@
-import { judgeAnswer, type Ratings } from "./judge.js";
+import type { Rules } from "../feedback/rule_judge.js";
+import { judgeAnswer } from "./judge.js";
 
 /** The judge as a rule file, for `feedback.score.judge.rules` of the quickstart's recipe. */
-export default function rules(prompt: string, response: string): Ratings {
-  return judgeAnswer(prompt, response).ratings;
-}
+const rules: Rules = (prompt, response) => ({ ...judgeAnswer(prompt, response).ratings });
+
+export default rules;

@@ -20,6 +20,6 @@ test("as a rule file, the judge rates each answer to the prompt it was given", a
       ratings: responses.map((one) => ({ rating: judgeAnswer(prompt, one).ratings[name] })),
     });
   }
-  expect(rules(prompt, responses[0]!).truthfulness).toBe(5);
-  expect(rules(prompt, responses[1]!).truthfulness).toBeLessThan(5);
+  const truthOf = (response: string) => judgeAnswer(prompt, response).ratings.truthfulness;
+  expect([truthOf(responses[0]!), truthOf(responses[1]!) === 5]).toEqual([5, false]);
 });
