@@ -178,6 +178,13 @@ test("a rule file rates, with or without reasons, and may take its time", async 
   expect(await judge.rate(question(["a"], "overall"))).toMatchObject({ ratings: [{ rating: 7.5 }] });
 });
 
+test("a rule file that was changed is loaded anew", async () => {
+  for (const rating of [2, 3]) {
+    const path = ruleFile("changed.mjs", `export default () => ({ helpfulness: ${rating} });`);
+    expect(await (await loadRuleJudge(path)).rate(question(["a"]))).toMatchObject({ ratings: [{ rating }] });
+  }
+});
+
 test("rules are told apart by their bytes, and by the version they export", async () => {
   const source = 'import { version } from "./inner.mjs"; export { version }; export default () => 1;';
   const originOf = async (name: string, version: string) => {
