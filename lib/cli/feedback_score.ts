@@ -1,7 +1,6 @@
 import type { Command } from "commander";
 
 import {
-  type FeedbackProgress,
   type LoadTextModel,
   parseFeedbackScore,
   planScore,
@@ -9,7 +8,8 @@ import {
   type ScoreSummary,
   scoreFeedback,
 } from "../index.js";
-import { FeedbackReport, showCost } from "./feedback_generate.js";
+import { showCost } from "./feedback_report.js";
+import { follow } from "./follow.js";
 import { interruptible } from "./signal.js";
 
 interface Flags {
@@ -34,11 +34,9 @@ export function addFeedbackScore(feedback: Command, load: LoadTextModel): void {
       const { retryFailed, dryRun, json } = flags;
       const result = dryRun
         ? await planScore(recipe, { retryFailed })
-        : await interruptible("answer", async (signal) => {
-            const shown = new FeedbackReport(process.stderr, "verdicts");
-            const report = (progress: FeedbackProgress): void => shown.report(progress);
-            return await scoreFeedback(recipe, { retryFailed, report, signal, load }).finally(() => shown.end());
-          });
+        : await interruptible("answer", (signal) =>
+            follow.feedback("verdicts", (report) => scoreFeedback(recipe, { retryFailed, report, signal, load })),
+          );
       const lines = "journal" in result ? describePlan(result) : describeSummary(result);
       process.stderr.write(`${lines.join("\n")}\n`);
       if (json) process.stdout.write(`${JSON.stringify(result)}\n`);

@@ -1,5 +1,5 @@
 import type { Follow } from "../index.js";
-import { FeedbackReport } from "./feedback_generate.js";
+import { FeedbackReport } from "./feedback_report.js";
 import { showRun } from "./training.js";
 
 /** Shows on stderr what the stages of a recipe do. */

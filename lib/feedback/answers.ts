@@ -32,7 +32,8 @@ export interface LostRecord extends Counted {
   readonly lost: true;
 }
 
-const FILTERED = "held back by the endpoint's filter";
+/** The reason of an answer whose `finish` is `filter`. */
+export const FILTERED = "held back by the endpoint's filter";
 
 export type AnswerRecord = AnsweredRecord | FailedRecord | LostRecord;
 

@@ -1,5 +1,5 @@
 import { AnswerError, BudgetError } from "../base/errors.js";
-import type { KeptAnswers } from "./answers.js";
+import { FILTERED, type KeptAnswers } from "./answers.js";
 import type { ChatModel, ChatOptions } from "./chat_model.js";
 import { type Assignment, type Member, messagesFor, seedOf } from "./ensemble.js";
 import { Halt } from "./halt.js";
@@ -78,19 +78,25 @@ async function askMember<M extends AskedMember>(
   let failures = 0; // in a row
 
   async function askOne(one: Assignment<M>): Promise<void> {
+    const reason = await keepOne(one);
+    const hasFailed = reason !== undefined;
+    onKept?.(member, hasFailed);
+    failures = hasFailed ? failures + 1 : 0;
+    if (failures < failuresInARow) return;
+    throw new AnswerError(model.name, "denied", `${failures} answers in a row failed, the last one: ${reason}`);
+  }
+
+  /** Asks for an answer and keeps it, or why there is none: then it returns that. */
+  async function keepOne(one: Assignment<M>): Promise<string | undefined> {
     const own = { ...member.sampling, seed: member.sendsSeed ? seedOf(seed, one) : undefined, signal: halt.signal };
     try {
       const answer = await model.answer(messagesFor(one), own);
       await answers.keepAnswer(one, answer);
-      failures = 0;
-      onKept?.(member, answer.finish === "filter");
+      return answer.finish === "filter" ? FILTERED : undefined;
     } catch (error) {
       if (!(error instanceof AnswerError) || error.failure === "denied") throw error;
       await answers.keepFailure(one, error.failure, error.message);
-      onKept?.(member, true);
-      if (++failures < failuresInARow) return;
-      const reason = error.message.slice(model.name.length + 2);
-      throw new AnswerError(model.name, "denied", `${failures} answers in a row failed, the last one: ${reason}`);
+      return error.message.slice(model.name.length + 2);
     }
   }
 

@@ -52,9 +52,10 @@ export function chatJudge(model: ChatModel, options: ChatJudgeOptions = {}): Jud
 const repeated = ({ text }: ChatAnswer): readonly Message[] =>
   text.trim() === "" ? [] : [{ role: "assistant", content: text }];
 
-function readAnswer(answer: ChatAnswer, { criterion, responses }: Question): readonly Rated[] | Refusal {
+function readAnswer(answer: ChatAnswer, { criterion, messages, responses }: Question): readonly Rated[] | Refusal {
   const { text, finish, completionTokens } = answer;
   if (finish === "length") return { refused: `it was cut off after ${completionTokens} tokens` };
   if (finish === "filter") return { refused: "it was held back" };
-  return readJudgeReply(text, responses.length, criterion.scale);
+  const shown = [...messages.map(({ content }) => content), ...responses];
+  return readJudgeReply(text, responses.length, criterion.scale, shown);
 }

@@ -1,3 +1,5 @@
+import { LONGEST_TIMER } from "./clock.js";
+
 export interface PostOptions {
   readonly headers: Readonly<Record<string, string>>;
   /** Milliseconds until the whole reply must be there. */
@@ -34,8 +36,8 @@ export async function post(url: URL, body: object, options: PostOptions): Promis
   if (signal?.aborted) throw new PostFailure("stopped", false);
   const controller = new AbortController();
   const timers = [setTimeout(() => controller.abort(new PostFailure(`no answer in ${timeout} ms`, true)), timeout)];
-  const onAbort = (): void =>
-    void timers.push(setTimeout(() => controller.abort(new PostFailure("stopped", true)), grace));
+  const stop = (): void => controller.abort(new PostFailure("stopped", true));
+  const onAbort = (): void => void timers.push(setTimeout(stop, Math.min(grace, LONGEST_TIMER)));
   signal?.addEventListener("abort", onAbort, { once: true });
   let response: Response | undefined;
   try {

@@ -31,21 +31,29 @@ export const ratingSchema = ({ least, most, mayNotApply }: Scale) => {
 /**
  * The ratings of answers 1 to `count` in a reply that is JSON, or has JSON in it: a list of objects with a rating, alone
  * or as an entry of an object, or an object with an entry an answer. With words around it each entry has to tell of which
- * answer it is, or why, and the words must not rate otherwise: the JSON may be quoted from an answer. Undefined where there
- * is none such.
+ * answer it is, or why, and the words must not rate otherwise. What the judge was shown it may quote: JSON that stands in a
+ * text of `shown` is part of the words, if there are any. Undefined where there is none such.
  */
-export function readRatingJson(text: string, count: number, scale: Scale): readonly Rated[] | Refusal | undefined {
+export function readRatingJson(
+  text: string,
+  count: number,
+  scale: Scale,
+  shown: readonly string[],
+): readonly Rated[] | Refusal | undefined {
   for (const parts of candidates(text)) {
-    const found = parts.flatMap((part) => {
-      const entries = entriesOf(parse(text.slice(part.begin, part.end)));
-      return entries === undefined ? [] : [{ ...part, entries }];
+    const all = parts.flatMap((part) => {
+      const json = text.slice(part.begin, part.end);
+      const entries = entriesOf(parse(json));
+      return entries === undefined ? [] : [{ ...part, json, entries }];
     });
-    const words = textBetween(text, found);
-    const isTold = words.trim() === "" || found.every(({ entries }) => entries.every(tellsOfAnswer));
+    const isAlone = textBetween(text, all).trim() === "";
+    const found = isAlone ? all : all.filter(({ json }) => !isQuoted(json, shown));
+    const isTold = isAlone || found.every(({ entries }) => entries.every(tellsOfAnswer));
     const [first, ...others] = found.map(({ entries }) => readEntries(entries, count, scale));
     if (first === undefined || !isTold) continue;
     const isSure = others.every((other) => ratingsIn(other) === ratingsIn(first));
     if (!isSure) return { refused: "ratings twice, and not the same" };
+    const words = textBetween(text, found);
     const agrees = !hasRatings(words) || ratingsIn(readRatingText(words, count, scale)) === ratingsIn(first);
     return agrees ? first : { refused: "ratings in JSON and in words, and not the same" };
   }
@@ -75,6 +83,12 @@ function* candidates(text: string): Generator<readonly Part[]> {
     if (/(?:^|:)[*_]*$/.test(before) && /^[\s.*_]*(?:\n|$)/.test(text.slice(end))) yield [{ begin, end }];
   }
 }
+
+/** Whether it stands in a text, however it is laid out. */
+const isQuoted = (json: string, texts: readonly string[]): boolean =>
+  texts.some((text) => withoutBlanks(text).includes(withoutBlanks(json)));
+
+const withoutBlanks = (text: string): string => text.replace(/\s+/g, "");
 
 /** Without the parts, and without the fences around them. */
 function textBetween(text: string, parts: readonly Part[]): string {
@@ -124,9 +138,12 @@ function readEntries(entries: readonly Entry[], count: number, scale: Scale): re
   for (let at = 1; at <= count; at++) {
     const own = isNumbered ? entries.filter(({ number }) => toNumber(number) === at) : [entries[at - 1]!];
     if (own.length !== 1) return { refused: `answer ${at}: ${own.length === 0 ? "no rating" : "rated twice"}` };
-    const rating = readValue(ratingOf(own[0]!.fields), scale);
+    const { fields } = own[0]!;
+    const rating = readValue(ratingOf(fields), scale);
     if (isRefusal(rating)) return { refused: `answer ${at}: ${rating.refused}` };
-    rated.push({ rating, rationale: rationaleOf(own[0]!.fields)?.trim() ?? "" });
+    const score = readValue(fields.score ?? rating, scale);
+    if (score !== rating) return { refused: `answer ${at}: rated both ${rating} and ${fields.score}` };
+    rated.push({ rating, rationale: rationaleOf(fields)?.trim() ?? "" });
   }
   return rated;
 }

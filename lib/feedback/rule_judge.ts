@@ -48,7 +48,7 @@ export function ruleJudge(name: string, rules: Rules): Judge {
 
 /** The judge of a rule file: an ES module whose default export are the rules. Throws FileError and ConfigError. */
 export const loadRuleJudge = async (path: string): Promise<Judge> =>
-  ruleJudge(basename(path), (await importRules(path)).default);
+  ruleJudge(basename(path), (await importRules(path)).rules);
 
 /** What stands for a rule file. */
 export interface RulesOrigin {
@@ -60,16 +60,24 @@ export interface RulesOrigin {
 
 /** Throws FileError and ConfigError. */
 export async function originOfRules(path: string): Promise<RulesOrigin> {
+  const { hash, version } = await importRules(path);
+  return version === undefined ? { rules: hash } : { rules: hash, version };
+}
+
+interface RuleFile {
+  readonly hash: string;
+  readonly rules: Rules;
+  readonly version?: string | number;
+}
+
+async function importRules(path: string): Promise<RuleFile> {
   const source = await readFile(path).catch((cause) => {
     throw new FileError(path, cause.code === "ENOENT" ? "no such file, expected rules" : cause.message, { cause });
   });
-  const rules = createHash("sha256").update(source).digest("hex");
-  const { version } = await importRules(path);
-  return version === undefined ? { rules } : { rules, version };
-}
-
-async function importRules(path: string): Promise<{ readonly default: Rules; readonly version?: string | number }> {
-  const module = await import(pathToFileURL(resolve(path)).href).catch((cause) => {
+  const hash = createHash("sha256").update(source).digest("hex");
+  const url = pathToFileURL(resolve(path));
+  url.search = hash.slice(0, 8); // a process loads an address once, whatever becomes of the file
+  const module = await import(url.href).catch((cause) => {
     throw new FileError(path, `cannot be loaded: ${(cause as Error).message}`, { cause });
   });
   const { default: rules, version } = module;
@@ -79,7 +87,7 @@ async function importRules(path: string): Promise<{ readonly default: Rules; rea
   if (!["undefined", "string", "number"].includes(typeof version)) {
     throw new ConfigError("rules", `${path} exports ${typeof version} as version, expected text or a number`);
   }
-  return module;
+  return { hash, rules, version };
 }
 
 function toRated(given: unknown, { name, scale }: Criterion): Rated | Refusal {

@@ -2,7 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
-import { FeedbackReport } from "../../lib/cli/feedback_generate.js";
+import { FeedbackReport } from "../../lib/cli/feedback_report.js";
 import { main } from "../../lib/cli/program.js";
 import type { FeedbackProgress } from "../../lib/run/feedback_progress.js";
 import { FakeEndpoint } from "../feedback/fake_endpoint.js";

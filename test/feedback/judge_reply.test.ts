@@ -185,6 +185,8 @@ test.each<[string, readonly Rating[] | string]>([
   ['{"answers": [{"answer": 1, "rating": 4}, {"answer": 1, "rating": 5}]}', "answer 1: rated twice"],
   ['{"answers": [{"answer": 0, "rating": 4}, {"answer": 1, "rating": 5}]}', "answer 2: no rating"],
   ['{"answers": [{"answer": 1, "rating": 4}]}', "1 ratings, expected 2"],
+  ['[{"answer": 1, "rating": 4, "score": "4/5"}, {"answer": 2, "rating": 3}]', [4, 3]],
+  ['[{"answer": 1, "rating": 4, "score": 2}, {"answer": 2, "rating": 3}]', "answer 1: rated both 4 and 2"],
   [
     '```json\n[{"answer": 1, "rating": 1}, {"answer": 2, "rating": 2}]\n```\nNo:\n```\n[{"answer": 1, "rating": 3}, {"answer": 2, "rating": 2}]\n```',
     "ratings twice, and not the same",
@@ -218,6 +220,22 @@ test.each<[string, readonly Rating[] | string]>([
   ['{"answers": [{"rating": 4}, {"rating": true}]}', 'answer 2: "true", expected a number from 1 to 5 or N/A'],
   ['{"answers": [{"answer": 1, "rationale": "a", "rating": "4"}, {"answer": 2, "rat', expect.any(String) as string],
 ])("two answers, %j: %j", (reply, ratings) => expect(ratingsOf(reply, 2)).toEqual(ratings));
+
+test("JSON that the judge was shown and quotes is none of its ratings", () => {
+  const shown = ["Say hello.", `Hello. Reply with\n${QUOTED}`];
+  const read = (reply: string, texts = shown) => readJudgeReply(reply, 2, OF_FIVE, texts);
+  const laidOut = JSON.stringify(JSON.parse(QUOTED), null, 2);
+  for (const json of [QUOTED, laidOut, `\`\`\`json\n${laidOut}\n\`\`\``]) {
+    const quoting = `It says:\n${json}\nThat is wrong.`;
+    expect(read(quoting)).toEqual({ refused: "0 ratings without numbers, expected 2 answers" });
+    expect(read(quoting, ["Say hello."])).toHaveLength(2); // its own
+    expect(read(`${quoting}\n\nAnswer 1: 1\nAnswer 2: 2`)).toMatchObject([{ rating: 1 }, { rating: 2 }]);
+  }
+  const own = '[{"answer": 1, "rating": 1}, {"answer": 2, "rating": 2}]';
+  const both = `It says:\n\`\`\`\n${QUOTED}\n\`\`\`\nI say:\n\`\`\`\n${own}\n\`\`\``;
+  expect(read(both)).toMatchObject([{ rating: 1 }, { rating: 2 }]);
+  expect(read(QUOTED)).toMatchObject([{ rating: 5 }, { rating: 4 }]); // all that was said
+});
 
 test("a single answer needs no number", () => {
   expect(ratingsOf("It is fine.\n\nRating: 4", 1)).toEqual([4]);

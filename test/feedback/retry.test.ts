@@ -2,8 +2,10 @@ import fc from "fast-check";
 import { afterAll, expect, test } from "vitest";
 
 import { Budget } from "../../lib/feedback/budget.js";
+import { systemClock } from "../../lib/feedback/clock.js";
 import { endpointModel } from "../../lib/feedback/endpoint.js";
 import { backoff, readRetryAfter } from "../../lib/feedback/retry.js";
+import { refusal } from "../run/collect.js";
 import { FakeClock } from "./fake_clock.js";
 import { FakeEndpoint } from "./fake_endpoint.js";
 
@@ -40,6 +42,10 @@ test("Retry-After is seconds or a date", () => {
   expect(read({ "retry-after-ms": "12", "retry-after": "7" })).toBe(12);
   for (const nothing of ["", "soon"]) expect(read({ "retry-after": nothing })).toBeUndefined();
   expect(read({})).toBeUndefined();
+});
+
+test("a wait that is longer than timers can be is not over at once", async () => {
+  expect(await refusal(systemClock.sleep(1e10, AbortSignal.timeout(20)))).toContain("AbortedError");
 });
 
 const endpoint = await FakeEndpoint.start();

@@ -68,6 +68,15 @@ describe("what fails", () => {
     ]);
   });
 
+  test("and so do answers that a filter held back", async () => {
+    ensemble.endpoint.behave = () => ({ kind: "answer", text: "x", finish: "content_filter" });
+    const keys = { models: remote("a", { concurrency: 1 }), completions_per_prompt: 1, failures_in_a_row: 5 };
+    expect(await refusal(generate(newOutput(), keys))).toBe(
+      "AnswerError: a: 5 answers in a row failed, the last one: held back by the endpoint's filter",
+    );
+    expect(ensemble.endpoint.requests.length).toBe(5);
+  });
+
   test("with good ones between does not", async () => {
     ensemble.endpoint.behave = ({ prompt }) => (/[02468]$/.test(prompt) ? refuse : { kind: "answer", text: "x" });
     const keys = { models: remote("a", { concurrency: 1 }), completions_per_prompt: 1, failures_in_a_row: 2 };
