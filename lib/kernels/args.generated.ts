@@ -122,6 +122,7 @@ export interface KernelArgs {
     dy: AnyTensor; // in t[R,F]
     gate_up: AnyTensor; // in t[R,G]
     dgate_up: AnyTensor; // out t[R,G]
+    y: AnyTensor; // out t[R,F]
   };
   token_log_probs_forward: {
     hidden: AnyTensor; // in t[T,C]

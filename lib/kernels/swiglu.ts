@@ -10,8 +10,10 @@ export function swiglu(arena: Arena, gateUp: Tensor<"T,G">): Tensor<"T,F"> {
   return y;
 }
 
-export function swigluBackward(arena: Arena, dy: Tensor<"T,F">, gateUp: Tensor<"T,G">): Tensor<"T,G"> {
+/** The gradient, and `y` once more. */
+export function swigluBackward(arena: Arena, dy: Tensor<"T,F">, gateUp: Tensor<"T,G">) {
   const dgateUp = arena.empty<"T,G">(gateUp.shape, gateUp.dtype);
-  call("swiglu_backward", { dy, gate_up: gateUp, dgate_up: dgateUp });
-  return dgateUp;
+  const y = arena.empty<"T,F">(dy.shape, dy.dtype);
+  call("swiglu_backward", { dy, gate_up: gateUp, dgate_up: dgateUp, y });
+  return { dgateUp, y };
 }

@@ -8,8 +8,9 @@ import { Norm, type NormSaved, type Residual } from "./norm.js";
 import type { Parameters } from "./parameters.js";
 
 /**
- * What is computed again for the backward pass. `none`: swiglu's result. `elementwise`: that of the norms too, which
- * needs no product either. `block`: whole blocks, of which only their input waits. The numbers are the same.
+ * What is computed again for the backward pass. `none`: swiglu's result, while its gradient is. `elementwise`: that of
+ * the norms too, which needs no product either. `block`: whole blocks, of which only their input waits. The numbers are
+ * the same.
  */
 export type Recompute = "none" | "elementwise" | "block";
 

@@ -38,12 +38,11 @@ export class Mlp {
 
   /** Returns `dx`; adds to the gradients of the weights. */
   backward(arena: Arena, dy: Tensor<"T,C">, x: Tensor<"T,C">, { gateUp }: MlpSaved): Tensor<"T,C"> {
-    const h = swiglu(arena, gateUp); // recomputed: keeping it would cost T F numbers a layer, and it needs no product
     if (this.downBias) addBiasBackward(dy, this.downBias.grad);
-    linearBackwardWeight(dy, h, this.down.grad);
     const dh = linearBackwardInput(arena, dy, this.down.value);
 
-    const dgateUp = swigluBackward(arena, dh, gateUp);
+    const { dgateUp, y: h } = swigluBackward(arena, dh, gateUp); // keeping h would cost T F numbers a layer
+    linearBackwardWeight(dy, h, this.down.grad);
 
     if (this.gateUpBias) addBiasBackward(dgateUp, this.gateUpBias.grad);
     linearBackwardWeight(dgateUp, x, this.gateUp.grad);

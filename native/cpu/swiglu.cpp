@@ -29,11 +29,12 @@ void compute(const SwigluBackward& a, Workers& workers) {
   dispatch_float(a.dy.dtype, [&]<class T>() {
     for_each_row(workers, R, ceil_div(kNumbersPerTask, max(F, 1)), [&](int64_t r, int) {
       const T *dy = a.dy.as<T>() + r * F, *gate = a.gate_up.as<T>() + r * 2 * F, *up = gate + F;
-      T *dgate = a.dgate_up.as<T>() + r * 2 * F, *dup = dgate + F;
+      T *dgate = a.dgate_up.as<T>() + r * 2 * F, *dup = dgate + F, *y = a.y.as<T>() + r * F;
       for_each_vector(F, [=](int64_t f, int64_t n) {
-        const Vec d = load(dy + f, n), z = load(gate + f, n), s = sigmoid(z);
-        store(dgate + f, d * load(up + f, n) * s * (1.0f + z * (1.0f - s)), n);
+        const Vec d = load(dy + f, n), z = load(gate + f, n), u = load(up + f, n), s = sigmoid(z);
+        store(dgate + f, d * u * s * (1.0f + z * (1.0f - s)), n);
         store(dup + f, d * z * s, n);
+        store(y + f, z * s * u, n);
       });
     });
   });

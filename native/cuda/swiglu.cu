@@ -27,20 +27,22 @@ __global__ void swiglu_forward_kernel(const T* gate_up, T* y, int64_t F, int64_t
 }
 
 template <class T, int kSize>
-__global__ void swiglu_backward_kernel(const T* dy, const T* gate_up, T* dgate_up, int64_t F, int64_t chunks) {
+__global__ void swiglu_backward_kernel(const T* dy, const T* gate_up, T* dgate_up, T* y, int64_t F, int64_t chunks) {
   const int64_t row = blockIdx.x / chunks, f = ((blockIdx.x % chunks) * blockDim.x + threadIdx.x) * kSize;
   if (f >= F) return;
   const T* const gate = gate_up + row * 2 * F + f;
   const Pack<T, kSize> dys = load<kSize>(dy + row * F + f), gates = load<kSize>(gate), ups = load<kSize>(gate + F);
-  Pack<T, kSize> dgates, dups;
+  Pack<T, kSize> dgates, dups, ys;
   for (int k = 0; k < kSize; ++k) {
-    const float d = float(dys[k]), g = float(gates[k]), s = fast_sigmoid(g);
-    dgates[k] = T(d * float(ups[k]) * s * (1.0f + g * (1.0f - s)));
+    const float d = float(dys[k]), g = float(gates[k]), u = float(ups[k]), s = fast_sigmoid(g);
+    dgates[k] = T(d * u * s * (1.0f + g * (1.0f - s)));
     dups[k] = T(d * g * s);
+    ys[k] = T(g * s * u);
   }
   T* const dgate = dgate_up + row * 2 * F + f;
   store(dgate, dgates);
   store(dgate + F, dups);
+  store(y + row * F + f, ys);
 }
 
 struct Shape {
@@ -69,10 +71,10 @@ void run(const SwigluForward& a, Stream& stream) {
 void run(const SwigluBackward& a, Stream& stream) {
   const int64_t R = a.dy.dims[0], F = a.dy.dims[1];
   dispatch_float(a.dy.dtype, [&]<class T>() {
-    dispatch_width<T>(F, {a.dy.data, a.gate_up.data, a.dgate_up.data}, [&]<int kSize>() {
+    dispatch_width<T>(F, {a.dy.data, a.gate_up.data, a.dgate_up.data, a.y.data}, [&]<int kSize>() {
       const auto [chunks, grid] = shape_of(R, F / kSize);
       launch_kernel(a.kName, swiglu_backward_kernel<T, kSize>, grid, static_cast<CudaStream&>(stream), a.dy.as<T>(),
-                    a.gate_up.as<T>(), a.dgate_up.as<T>(), F, chunks);
+                    a.gate_up.as<T>(), a.dgate_up.as<T>(), a.y.as<T>(), F, chunks);
     });
   });
 }

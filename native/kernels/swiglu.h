@@ -23,18 +23,20 @@ struct SwigluForward {
 // With s = sigmoid(gate):
 //   dgate = dy * up * s * (1 + gate * (1 - s))
 //   dup   = dy * gate * s
+// and y once more, which the product behind it needs for its weight's gradient: here all that it takes is at hand.
 struct SwigluBackward {
   static constexpr const char* kName = "swiglu_backward";
-  Tensor dy, gate_up, dgate_up;
+  Tensor dy, gate_up, dgate_up, y;
 
   template <class Visitor>
   void visit(Visitor& v) {
     v.in("dy", dy, "t[R,F]");
     v.in("gate_up", gate_up, "t[R,G]");
     v.out("dgate_up", dgate_up, "t[R,G]");
+    v.out("y", y, "t[R,F]");
     v.require(gate_up.dims[1] == 2 * dy.dims[1], "G = 2 F");
   }
-  double flops() const { return 12.0 * dy.size(); }
+  double flops() const { return 13.0 * dy.size(); }
 };
 
 }  // namespace ww

@@ -15,8 +15,9 @@ export function swigluForward({ gate_up }: Arrays<"gate_up">, { R, F, G }: Axes<
 
 export function swigluBackward(
   { dy, gate_up }: Arrays<"dy" | "gate_up">,
-  { R, F, G }: Axes<"R" | "F" | "G">,
-): Arrays<"dgate_up"> {
+  axes: Axes<"R" | "F" | "G">,
+): Arrays<"dgate_up" | "y"> {
+  const { R, F, G } = axes;
   const dgate_up = new Float64Array(R * G);
   for (let r = 0; r < R; r++) {
     for (let f = 0; f < F; f++) {
@@ -26,5 +27,5 @@ export function swigluBackward(
       dgate_up[r * G + F + f] = d * gate * s;
     }
   }
-  return { dgate_up };
+  return { dgate_up, ...swigluForward({ gate_up }, axes) };
 }
