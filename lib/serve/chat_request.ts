@@ -4,7 +4,6 @@ import { badRequest } from "./api_error.js";
 import { checkBody, withoutNulls } from "./check.js";
 import {
   checkChoices,
-  checkLength,
   checkModel,
   commonFields,
   fewOf,
@@ -14,6 +13,7 @@ import {
   unsupportedFields,
 } from "./fields.js";
 import type { ServedModel, Settings } from "./options.js";
+import { checkLength, encodePrompt } from "./prompt_length.js";
 import type { Work } from "./work.js";
 
 const MAX_MESSAGES = 4096;
@@ -45,7 +45,8 @@ export function readChatRequest(body: unknown, { tokenizer, template }: ServedMo
     throw badRequest("'top_logprobs' needs 'logprobs' to be true.", "top_logprobs", "invalid_value");
   if (messages.length === 0) throw badRequest("'messages' is empty, expected a message.", "messages", "invalid_value");
 
-  const prompt = tokenizer.encode(template.render(messages as Message[], { addGenerationPrompt: true }));
+  const text = template.render(messages as Message[], { addGenerationPrompt: true });
+  const prompt = encodePrompt(text, { tokenizer, maxTokens: settings.maxTokens }, "messages");
   const asked = fields.max_completion_tokens ?? fields.max_tokens;
   checkLength(prompt.length, asked, settings.maxTokens, "messages");
   const request = {

@@ -5,7 +5,6 @@ import { type ApiError, badRequest } from "./api_error.js";
 import { checkBody } from "./check.js";
 import {
   checkChoices,
-  checkLength,
   checkModel,
   commonFields,
   MAX_TOP_LOGPROBS,
@@ -14,6 +13,7 @@ import {
   unsupportedFields,
 } from "./fields.js";
 import type { ServedModel, Settings } from "./options.js";
+import { checkLength, encodePrompt } from "./prompt_length.js";
 import type { Work } from "./work.js";
 
 const DEFAULT_MAX_TOKENS = 16;
@@ -57,7 +57,8 @@ export function readCompletionRequest(body: unknown, { tokenizer }: ServedModel,
   // Harnesses that score prompts ask for one token behind them and drop it, whatever it is: an end of sequence too.
   const endsNever = echo && logprobs !== undefined && maxNewTokens === 1;
   const requests = given.map((prompt): GenerationRequest => {
-    const ids = typeof prompt === "string" ? tokenizer.encode(prompt, { addSpecialTokens: true }) : prompt;
+    const encoding = { tokenizer, maxTokens: settings.maxTokens, addSpecialTokens: true };
+    const ids = typeof prompt === "string" ? encodePrompt(prompt, encoding, "prompt") : prompt;
     if (ids.length === 0) throw wrongPrompt("a prompt has no tokens");
     checkLength(ids.length, maxNewTokens, settings.maxTokens, "prompt");
     return {

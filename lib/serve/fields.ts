@@ -92,21 +92,6 @@ function toBiases(value: unknown, vocabSize: number): Map<number, number> {
   );
 }
 
-/** Throws ApiError where a prompt, and the answer if its length is named, is longer than may be. */
-export function checkLength(prompt: number, answer: number | undefined, maxTokens: number, param: string): void {
-  const needed = prompt + (answer ?? 1);
-  if (needed <= maxTokens) return;
-  const parts =
-    answer === undefined
-      ? `${prompt} in the prompt, and room for an answer`
-      : `${prompt} in the prompt, ${answer} for the answer`;
-  throw badRequest(
-    `This model's maximum context length is ${maxTokens} tokens, but ${needed} were requested (${parts}). Please shorten one of them.`,
-    param,
-    "context_length_exceeded",
-  );
-}
-
 /** Throws ApiError for more answers than one request may have. */
 export function checkChoices(choices: number, most: number): void {
   if (choices > most)

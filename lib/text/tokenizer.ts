@@ -42,6 +42,7 @@ export class Tokenizer {
   private readonly spelling: Spelling;
   private readonly omits: ((character: string) => boolean) | undefined;
   private readonly surfaces = new Map<number, Buffer>();
+  private longest: number | undefined;
 
   private constructor(
     private readonly pipeline: Pipeline,
@@ -112,6 +113,12 @@ export class Tokenizer {
     return bytes;
   }
 
+  /** The most UTF-8 bytes that a token stands for. */
+  get longestToken(): number {
+    this.longest ??= Array.from({ length: this.vocabSize }, (_, id) => this.bytesOf(id).length).reduce(maximum, 1);
+    return this.longest;
+  }
+
   /** What a token adds to the UTF-8 bytes of a text: nothing for a special token. */
   textBytesOf(id: number): Buffer {
     return this.specialIds.has(id) ? NOTHING : this.bytesOf(id);
@@ -137,6 +144,8 @@ export class Tokenizer {
 }
 
 const NOTHING = Buffer.alloc(0);
+
+const maximum = (a: number, b: number): number => Math.max(a, b);
 
 function buildPipeline(json: TokenizerJson, config: TokenizerFiles["config"]): Pipeline {
   const isBpe = json.model.type === "BPE";

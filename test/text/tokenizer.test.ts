@@ -44,6 +44,14 @@ test("special tokens are strings or objects, and null is none", async () => {
   expect(tokenizer.token(tokenizer.vocabSize)).toBeUndefined();
 });
 
+test("no token stands for more bytes than the longest", async () => {
+  const tokenizer = await Tokenizer.load(FOLDER);
+  const lengths = Array.from({ length: tokenizer.vocabSize }, (_, id) => tokenizer.bytesOf(id).length);
+  expect(tokenizer.longestToken).toBe(Math.max(...lengths));
+  const text = tokenizer.bytesOf(lengths.indexOf(tokenizer.longestToken)).toString().repeat(20);
+  expect(tokenizer.encode(text).length).toBeGreaterThanOrEqual(Buffer.byteLength(text) / tokenizer.longestToken);
+});
+
 test("decoding leaves special tokens out on request, and nothing decodes to nothing", async () => {
   const tokenizer = await Tokenizer.load(FOLDER);
   const ids = tokenizer.encode("the cat</s>", { addSpecialTokens: true });
