@@ -138,7 +138,7 @@ describe("what is printed", () => {
   test("ends without a word when nobody reads on", async () => {
     for (const args of [
       ["head", large, "-n30000"],
-      ["validate", large, "--show=30000"],
+      ["validate", large, "--for=sft", "--show=30000"],
     ]) {
       const { code, stderr } = await into('set -o pipefail; "$0" "$@" | head -c 1', ...args);
       expect([code, stderr]).toEqual([141, ""]);
@@ -168,8 +168,18 @@ describe("westwind data validate", () => {
     const sft = await run("data", "validate", raw, "--for=sft");
     expect([sft.code, sft.stdout.split("\n").length]).toEqual([1, 5]);
     expect((await run("data", "validate", raw, "--for=rl")).stderr).toBe(
-      "westwind: --for: rl, expected one of sft, dpo, feedback\n",
+      "westwind: --for: rl, expected one of sft, dpo, feedback, prepare\n",
     );
+  });
+
+  test("of UltraChat's rows, those that prepare would not take", async () => {
+    const rows = [{ data: ["a", "b", "c"] }, { data: ["a", " "] }, { data: ["a"] }];
+    const some = writeJsonLines(join(folder, "ultrachat.jsonl"), rows);
+    const { stdout, stderr } = await run("data", "validate", some);
+    expect(stdout).toBe(
+      `${some}:2: turn 2: " ", expected text\n${some}:3: 1 turns, expected a question and an answer\n`,
+    );
+    expect(stderr).toBe(`westwind: ${some}: 2 of 3 rows are broken for prepare, expected none\n`);
   });
 
   test("rows that are right are said to be", async () => {

@@ -17,6 +17,10 @@ test.each([
     { prompt: "a", completion: "b" },
     { kind: "dialogue", prompt: "a", parts: { prompt: ["a"], answer: ["b"] } },
   ],
+  [
+    { text: "a b", conversations: [{ from: "human", value: "a" }], data: 3 },
+    { kind: "dialogue", prompt: "a" },
+  ],
   [{ text: "a story" }, { kind: "text", roles: [], prompt: "", parts: { text: ["a story"] } }],
   [
     { prompt: "a", chosen: [user("a"), assistant("b")], rejected: [user("a"), assistant("c")] },
