@@ -125,6 +125,17 @@ describe("westwind data head", () => {
     );
   });
 
+  test("shows no characters that steer a terminal", async () => {
+    const row = { "\u009b1m": "red \u001b[31m", messages: [{ role: "\u0007", content: "\u0000 nul\t\r\nend" }] };
+    const { stdout } = await run("data", "head", writeJsonLines(join(folder, "steers.jsonl"), [row]));
+    expect(stdout.split("\n").slice(1)).toEqual([
+      "\ufffd1m: red \ufffd[31m",
+      "messages:",
+      "  \ufffd: \ufffd nul end",
+      "",
+    ]);
+  });
+
   test("--json prints rows as they are", async () => {
     const { stdout } = await run("data", "head", raw, "-n1", "--json");
     expect(stdout).toBe('{"data":["Hello. how are you?","I am well."],"source":"a"}\n');

@@ -41,7 +41,7 @@ test.each([
 test.each([
   [{ chosen: "a" }, 'found "chosen"; expected "chosen" and "rejected"'],
   [{ instruction: 3, completions: [] }, "instruction: a number, expected text"],
-  [{ instruction: "a", completions: {} }, "completions: a object, expected a list"],
+  [{ instruction: "a", completions: {} }, "completions: an object, expected a list"],
   [{ instruction: "a", completions: ["b"] }, "completions[0].response: missing, expected text"],
 ])("%j is broken", (fields, fact) => {
   expect(() => facts(fields)).toThrow(DataError);
