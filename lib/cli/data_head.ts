@@ -30,13 +30,13 @@ export function addHead(data: Command): void {
 
 const readCount = (text: string): number => readNumber(text, POSITIVE, (fact) => new UsageError(`--number: ${fact}`));
 
-/** A row's place, and a line a field; of messages a line a message. */
+/** A row's place, and a line a field; of messages a line a message. Nothing in it steers the terminal. */
 function show({ source, index, fields }: SourceRow, width: number): string {
   const lines = Object.entries(fields).flatMap(([name, value]) => {
     if (!Array.isArray(value) || value.length === 0) return [`${name}: ${cut(value, width)}`];
     return [`${name}:`, ...value.map((each) => `  ${isMessage(each) ? showMessage(each, width) : cut(each, width)}`)];
   });
-  return [`${source}:${index + 1}`, ...lines].join("\n");
+  return [`${source}:${index + 1}`, ...lines].map((line) => line.replace(/\p{Cc}/gu, "\ufffd")).join("\n");
 }
 
 type ShownMessage = { readonly role: string; readonly content: string };

@@ -15,7 +15,7 @@ export function addValidate(data: Command): void {
     .command("validate")
     .description("find the rows that a command would refuse; exit code 1 if there are any")
     .argument("<input>", "a file of rows or a folder of them")
-    .option("--for <use>", "sft, dpo or feedback; default what the first row looks like", readUse)
+    .option("--for <use>", "sft, dpo, feedback or prepare; default what the first row looks like", readUse)
     .option("--split <name>", "which files of a folder", "train");
   addNumber(validate, "show", { about: "most broken rows to tell one by one", ...WHOLE }, 20);
   validate.option("--json", "print one JSON object on stdout").action(run);

@@ -1,3 +1,5 @@
+import { PROGRAMS } from "./truecase_words.js";
+
 /** Parts of a text, half-open, by where they begin. */
 export type Spans = readonly (readonly [begin: number, end: number])[];
 
@@ -37,4 +39,5 @@ const CODE_LINE =
 const STATEMENT = /^\s*(?:import \S+$|from \S+ import |package \S+$|def |elif )/i;
 
 /** Whether a line reads like source code, a command, a formula or a table rather than prose. */
-const looksLikeCode = (line: string): boolean => CODE_LINE.test(line) || STATEMENT.test(line);
+const looksLikeCode = (line: string): boolean =>
+  CODE_LINE.test(line) || STATEMENT.test(line) || PROGRAMS.has(line.trimStart().split(/\s/, 1)[0]!);

@@ -23,13 +23,14 @@ export const isDrop = (outcome: Dialogue | Drop): outcome is Drop => "reason" in
  */
 export function toDialogue(row: SourceRow): Dialogue | Drop {
   const source = typeof row.fields.source === "string" ? row.fields.source : undefined;
-  let messages: readonly Message[];
+  let messages: readonly Message[] | string;
   try {
-    messages = messagesOf(row);
+    messages = turnsOf(row);
   } catch (error) {
     if (!(error instanceof DataError)) throw error;
     return drop("noDialogue", error.fact);
   }
+  if (typeof messages === "string") return drop("noDialogue", "text alone, expected turns");
   const empty = messages.findIndex(({ content }) => content.trim() === "");
   if (empty >= 0)
     return drop("emptyTurn", `turn ${empty + 1}: ${JSON.stringify(messages[empty]!.content)}, expected text`);
@@ -46,10 +47,14 @@ export function toDialogue(row: SourceRow): Dialogue | Drop {
   return { messages: answered, prompt: answered[first]!.content, source, isCut };
 }
 
-/** The turns of a row, whatever their order. Throws DataError where it holds none. */
-export function messagesOf(row: SourceRow): readonly Message[] {
-  const { data } = row.fields;
-  if (data != null) {
+/** Whether a row is UltraChat's: has `data`, which is something else beside messages. */
+export const isUltraChat = ({ data, messages, conversations }: SourceRow["fields"]): boolean =>
+  data != null && messages == null && conversations == null;
+
+/** The turns of a row, whatever their order, or its text where that is all it has. Throws DataError where it has neither. */
+export function turnsOf(row: SourceRow): readonly Message[] | string {
+  if (isUltraChat(row.fields)) {
+    const { data } = row.fields;
     if (!Array.isArray(data)) throw new DataError(row, `data: ${typeName(data)}, expected a list of texts`);
     return data.map((content, i): Message => {
       if (typeof content !== "string") throw new DataError(row, `data[${i}]: ${typeName(content)}, expected text`);
@@ -58,7 +63,7 @@ export function messagesOf(row: SourceRow): readonly Message[] {
   }
   const found = toSftRow(row);
   if ("messages" in found) return found.messages;
-  if ("text" in found) throw new DataError(row, "text alone, expected turns");
+  if ("text" in found) return found.text;
   const turns = (part: readonly Message[] | string, role: string): readonly Message[] =>
     typeof part === "string" ? [{ role, content: part }] : part;
   return [...turns(found.prompt, "user"), ...turns(found.completion, "assistant")];

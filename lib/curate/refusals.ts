@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import { readFile } from "node:fs/promises";
 import { FileError } from "../base/errors.js";
 import type { Dialogue } from "./dialogue.js";
@@ -60,9 +61,11 @@ export function spellOut(patterns: readonly string[]): string[] {
 
 /** Phrases of a file, one a line; blank lines and those whose first sign is # are passed over. Throws FileError. */
 export async function readPhrases(path: string): Promise<string[]> {
-  const text = await readFile(path, "utf8").catch((cause) => {
+  const bytes = await readFile(path).catch((cause) => {
     throw new FileError(path, cause.code === "ENOENT" ? "no such file" : cause.message, { cause });
   });
+  if (!isUtf8(bytes)) throw new FileError(path, "is not UTF-8 text, expected phrases, one a line");
+  const text = bytes.toString();
   const lines = text.split("\n").map((line) => line.trim()); // which takes a byte order mark off, too
   const phrases = lines.filter((line) => line !== "" && !line.startsWith("#"));
   if (phrases.length === 0) throw new FileError(path, "holds no phrase, expected one a line");

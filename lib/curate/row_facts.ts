@@ -4,7 +4,7 @@ import { typeName } from "../data/messages.js";
 import { toPreferencePair } from "../data/row.js";
 import type { SourceRow } from "../data/source.js";
 import type { Message } from "../text/chat_template.js";
-import { messagesOf } from "./dialogue.js";
+import { turnsOf } from "./dialogue.js";
 
 export type RowKind = "dialogue" | "pair" | "feedback" | "text";
 
@@ -26,10 +26,10 @@ export function factsOf(row: SourceRow): RowFacts {
   const source = typeof fields.source === "string" ? fields.source : undefined;
   if (fields.chosen != null || fields.rejected != null) return { source, ...pairFacts(row) };
   if (fields.completions != null) return { source, ...feedbackFacts(row) };
-  if (typeof fields.text === "string" && fields.messages == null && fields.completion == null && fields.data == null) {
-    return { kind: "text", source, roles: [], prompt: "", parts: { text: [fields.text] } };
+  const messages = turnsOf(row);
+  if (typeof messages === "string") {
+    return { kind: "text", source, roles: [], prompt: "", parts: { text: [messages] } };
   }
-  const messages = messagesOf(row);
   const answers = messages.filter(({ role }) => role === "assistant").map(({ content }) => content);
   const prompt = firstOfUser(messages);
   return { kind: "dialogue", source, roles: rolesOf(messages), prompt, parts: { prompt: [prompt], answer: answers } };

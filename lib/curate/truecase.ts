@@ -1,6 +1,6 @@
 import { foreignSpans } from "./code_text.js";
 import type { Dialogue } from "./dialogue.js";
-import { ABBREVIATIONS, AFTER_I, BEFORE_I, BEFORE_VARIABLE, MODALS } from "./truecase_words.js";
+import { ABBREVIATIONS, AFTER_I, BEFORE_I, BEFORE_VARIABLE, MODALS, PROGRAMS } from "./truecase_words.js";
 
 const LOWER = "a-zß-öø-ÿā-ɏά-ώа-џա-ֆ"; // letters of scripts that write sentences so
 const BEGINNING = new RegExp(`^\\s*[${LOWER}](?=\\S*(?:[ \\t]+\\S+){4})`);
@@ -27,9 +27,9 @@ export function truecaseDialogue(dialogue: Dialogue): Dialogue {
  * - as a lone "i" beside a verb or another word that tells it from a variable ("can i", "i have", "i'm"), except behind
  *   what names a variable ("the index i can") and, but for "i'm" and its like, in a text with a lone j, k or n.
  *
- * What stays: code in fences and backticks, and without where its signs show it; formulas, tags, addresses; what follows an abbreviation, an initial, a number with a stop
- * (of a list), an ellipsis, a quotation that ends with its own mark or a line break; what begins with a quotation mark; lists'
- * letters ("a.") and variables of one letter.
+ * What stays: code in fences and backticks, and without where its signs show it; formulas, tags, addresses; what follows an
+ * abbreviation, an initial, a number with a stop (of a list), an ellipsis, a quotation that ends with its own mark or a line
+ * break; what begins with a quotation mark; programs' names; lists' letters ("a.") and variables of one letter.
  */
 export function truecase(text: string): string {
   const candidates = candidatesOf(text);
@@ -79,7 +79,7 @@ function isPlainWord(text: string, at: number): boolean {
   const [written] = /^\S+/.exec(text.slice(at, at + 60))!;
   const word = written.replace(/[,;:.!?…)"'”’\]*]+$/, "");
   if (word.length === 1) return (word === "a" || word === "i") && written === word;
-  return /^\p{Ll}+(?:['’-]\p{Ll}+)*$/u.test(word);
+  return /^\p{Ll}+(?:['’-]\p{Ll}+)*$/u.test(word) && !PROGRAMS.has(word);
 }
 
 /** Whether the "i" at `at` is who speaks. */

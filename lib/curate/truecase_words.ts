@@ -32,3 +32,8 @@ export const BEFORE_VARIABLE = words(`
 
 /** What is said of variables too: an "i" between "if" or "where" and one of these may be one. */
 export const MODALS = words("can could will would shall should may might must");
+
+/** Programs, whose names stay small wherever they stand. A line that begins with one is a command. */
+export const PROGRAMS = words(`
+  sudo npm npx pnpm pip git docker kubectl curl wget apt-get chmod chown mkdir grep sed awk ssh scp rsync cd ls
+`);

@@ -51,5 +51,6 @@ export const sameMessage = (a: Message | undefined, b: Message | undefined): boo
 export function typeName(value: unknown): string {
   if (value === undefined) return "missing";
   if (value === null) return "null";
-  return Array.isArray(value) ? "a list" : typeof value === "string" ? "text" : `a ${typeof value}`;
+  if (typeof value === "object") return Array.isArray(value) ? "a list" : "an object";
+  return typeof value === "string" ? "text" : `a ${typeof value}`;
 }

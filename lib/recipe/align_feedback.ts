@@ -33,6 +33,8 @@ export function readFeedback(
     problems.push({ key: `feedback.${key}`, message: unknownKey(STAGES, key) + where });
   }
 
+  const isThere = (name: string): boolean =>
+    Object.hasOwn(section, name) || overrides.some(({ path }) => path[0] === name);
   const stage = <Schema extends z.ZodObject>(
     name: (typeof STAGES)[number],
     schema: Schema,
@@ -41,7 +43,7 @@ export function readFeedback(
   ) => {
     const values = section[name] ?? {};
     const own = overrides.filter(({ path }) => path[0] === name);
-    if (!Object.hasOwn(section, name) && own.length === 0) return undefined;
+    if (!isThere(name)) return undefined;
     const key = `feedback.${name}`;
     if (typeof values !== "object" || Array.isArray(values)) {
       problems.push({ key, message: `${showValue(values)}, expected a mapping (${file.place(["feedback", name])})` });
@@ -67,12 +69,14 @@ export function readFeedback(
   };
 
   const generate = stage("generate", feedbackGenerateSchema, { output: folder?.("completions.jsonl") }, checkGenerate);
+  const completions = isThere("generate") ? (generate?.output ?? "generate's completions") : undefined;
   const score = stage(
     "score",
     feedbackScoreSchema,
-    { input: generate?.output, output: folder?.("scored.jsonl") },
+    { input: completions, output: folder?.("scored.jsonl") },
     checkScore,
   );
-  const binarize = stage("binarize", feedbackBinarizeSchema, { input: score?.output, output: folder?.("pairs.jsonl") });
+  const scored = isThere("score") ? (score?.output ?? "score's completions") : undefined;
+  const binarize = stage("binarize", feedbackBinarizeSchema, { input: scored, output: folder?.("pairs.jsonl") });
   return { ...(generate && { generate }), ...(score && { score }), ...(binarize && { binarize }) };
 }

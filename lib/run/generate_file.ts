@@ -4,10 +4,11 @@ import { eachAtOnce } from "../base/each_at_once.js";
 import { AbortedError, ConfigError, DataError } from "../base/errors.js";
 import { makeFolder, writeFileAtomic } from "../base/files.js";
 import { Random } from "../base/random.js";
+import type { Origin } from "../feedback/journal_lines.js";
 import { type Completion, complete } from "../generate/complete.js";
 import type { TextModel } from "../generate/text_model.js";
 import { type CompletionOptions, type ShownScore, showScores } from "./generated.js";
-import { type Origin, PartialRows } from "./partial_rows.js";
+import { PartialRows } from "./partial_rows.js";
 import { encodePromptRow, type PromptOptions, type PromptRow } from "./prompt_rows.js";
 
 export interface GenerateFileOptions {
@@ -75,7 +76,7 @@ export async function generateFile(
           ? new DataError(rows[index]!.place, error.message)
           : error;
       });
-      partial.add(index, answerFields(prompts[index]!.length, answers, request.logprobs !== undefined));
+      await partial.add(index, answerFields(prompts[index]!.length, answers, request.logprobs !== undefined));
       for (const { numTokens } of answers) tokens += numTokens;
       report?.(progress());
     });

@@ -1,11 +1,12 @@
 import { DataError } from "../base/errors.js";
+import { isDrop, isUltraChat, toDialogue } from "../curate/dialogue.js";
 import { parseRow, type SourceRow } from "../data/raw_row.js";
 import { toPreferencePair, toSftRow } from "../data/row.js";
 import { type ReadOptions, readRawRows } from "../data/source.js";
 import { toScoredPrompt } from "../feedback/scored.js";
 
-/** What rows may be for: `westwind sft`, `westwind dpo`, `westwind feedback binarize`. */
-export const DATA_USES = ["sft", "dpo", "feedback"] as const;
+/** What rows may be for: `westwind sft`, `westwind dpo`, `westwind feedback binarize`, `westwind data prepare`. */
+export const DATA_USES = ["sft", "dpo", "feedback", "prepare"] as const;
 export type DataUse = (typeof DATA_USES)[number];
 
 export interface ValidateOptions extends ReadOptions {
@@ -25,6 +26,10 @@ const READERS: Readonly<Record<DataUse, (row: SourceRow) => unknown>> = {
   sft: toSftRow,
   dpo: toPreferencePair,
   feedback: toScoredPrompt,
+  prepare: (row) => {
+    const found = toDialogue(row);
+    if (isDrop(found)) throw new DataError(row, found.detail);
+  },
 };
 
 /** Reads all rows as a command would that uses them, and counts those it would refuse. Throws FileError. */
@@ -49,5 +54,6 @@ export async function validateData(input: string, options: ValidateOptions = {})
 
 function useOf({ fields }: SourceRow): DataUse {
   if (fields.chosen != null || fields.rejected != null) return "dpo";
-  return fields.completions != null ? "feedback" : "sft";
+  if (fields.completions != null) return "feedback";
+  return isUltraChat(fields) ? "prepare" : "sft";
 }

@@ -20,6 +20,18 @@ const pairs = writeJsonLines(join(folder, "pairs.jsonl"), [
   { prompt: "a", chosen: "b", rejected: ["c"] },
 ]);
 
+// Of the size that a run can be met half-way.
+const random = new Random(5);
+const words = () => Array.from({ length: 200 }, () => `w${random.below(50_000)}`).join(" ");
+const texts = Array.from({ length: 40 }, words);
+const large = join(folder, "large.jsonl");
+writeFileSync(
+  large,
+  Array.from({ length: 30_000 }, (_, i) => `${JSON.stringify({ data: [`${i} is?`, `${i} ${texts[i % 40]}`] })}\n`).join(
+    "",
+  ),
+);
+
 describe("westwind data prepare", () => {
   test("says what it did on stderr, and prints nothing else", async () => {
     const output = join(folder, "prepared");
@@ -57,19 +69,6 @@ describe("westwind data prepare", () => {
     const { code, stdout, stderr } = await run("data", "prepare", raw, `--output=${join(folder, "no")}`, ...flags);
     expect([code, stdout, stderr]).toEqual([2, "", `westwind: ${message}\n`]);
   });
-
-  // Of the size that a run can be met half-way.
-  const random = new Random(5);
-  const words = () => Array.from({ length: 200 }, () => `w${random.below(50_000)}`).join(" ");
-  const texts = Array.from({ length: 40 }, words);
-  const large = join(folder, "large.jsonl");
-  writeFileSync(
-    large,
-    Array.from(
-      { length: 30_000 },
-      (_, i) => `${JSON.stringify({ data: [`${i} is?`, `${i} ${texts[i % 40]}`] })}\n`,
-    ).join(""),
-  );
 
   /** Sends the signal when the hidden folder beside the output is there. */
   async function stopped(output: string, signal: "SIGINT" | "SIGKILL"): Promise<Outcome> {
@@ -126,10 +125,40 @@ describe("westwind data head", () => {
     );
   });
 
+  test("shows no characters that steer a terminal", async () => {
+    const row = { "\u009b1m": "red \u001b[31m", messages: [{ role: "\u0007", content: "\u0000 nul\t\r\nend" }] };
+    const { stdout } = await run("data", "head", writeJsonLines(join(folder, "steers.jsonl"), [row]));
+    expect(stdout.split("\n").slice(1)).toEqual([
+      "\ufffd1m: red \ufffd[31m",
+      "messages:",
+      "  \ufffd: \ufffd nul end",
+      "",
+    ]);
+  });
+
   test("--json prints rows as they are", async () => {
     const { stdout } = await run("data", "head", raw, "-n1", "--json");
     expect(stdout).toBe('{"data":["Hello. how are you?","I am well."],"source":"a"}\n');
     expect((await run("data", "head", raw, "-n0")).stderr).toBe("westwind: --number: 0, expected a positive integer\n");
+  });
+});
+
+describe("what is printed", () => {
+  const into = (command: string, ...args: string[]) => westwind(["data", ...args], ["bash", "-c", command]).outcome;
+
+  test("ends without a word when nobody reads on", async () => {
+    for (const args of [
+      ["head", large, "-n30000"],
+      ["validate", large, "--for=sft", "--show=30000"],
+    ]) {
+      const { code, stderr } = await into('set -o pipefail; "$0" "$@" | head -c 1', ...args);
+      expect([code, stderr]).toEqual([141, ""]);
+    }
+  });
+
+  test.skipIf(!existsSync("/dev/full"))("says where it cannot be", async () => {
+    const { code, stderr } = await into('"$0" "$@" > /dev/full', "head", raw);
+    expect([code, stderr]).toEqual([1, "westwind: stdout: ENOSPC: no space left on device, write\n"]);
   });
 });
 
@@ -150,8 +179,18 @@ describe("westwind data validate", () => {
     const sft = await run("data", "validate", raw, "--for=sft");
     expect([sft.code, sft.stdout.split("\n").length]).toEqual([1, 5]);
     expect((await run("data", "validate", raw, "--for=rl")).stderr).toBe(
-      "westwind: --for: rl, expected one of sft, dpo, feedback\n",
+      "westwind: --for: rl, expected one of sft, dpo, feedback, prepare\n",
     );
+  });
+
+  test("of UltraChat's rows, those that prepare would not take", async () => {
+    const rows = [{ data: ["a", "b", "c"] }, { data: ["a", " "] }, { data: ["a"] }];
+    const some = writeJsonLines(join(folder, "ultrachat.jsonl"), rows);
+    const { stdout, stderr } = await run("data", "validate", some);
+    expect(stdout).toBe(
+      `${some}:2: turn 2: " ", expected text\n${some}:3: 1 turns, expected a question and an answer\n`,
+    );
+    expect(stderr).toBe(`westwind: ${some}: 2 of 3 rows are broken for prepare, expected none\n`);
   });
 
   test("rows that are right are said to be", async () => {

@@ -169,7 +169,7 @@ test("Ctrl-C keeps what is finished, and --continue goes on", async () => {
   const forgotten = await askFile(new FakeEngine());
   expect([forgotten.code, forgotten.engine.requests.length]).toEqual([1, 0]);
   const other = await askFile(new FakeEngine(), "--continue", "--top-k=2");
-  expect(other.stderr).toMatch(/^westwind: topK: 2, expected not set, with which the rows of .* were made\n$/);
+  expect(other.stderr).toMatch(/^westwind: topK: 2, expected not set, with which the records of .* were made\n$/);
   const finished = await askFile(new FakeEngine(), "--continue");
   expect([finished.code, finished.engine.requests.length]).toEqual([0, 17]);
   const rows = readFileSync(answers, "utf8").trim().split("\n");

@@ -29,6 +29,7 @@ test.each([
     false,
   ],
   [{ prompt: "a", completion: "b" }, "u:a a:b", false],
+  [{ messages: [turn("user", "a"), turn("assistant", "b")], data: { licence: "open" } }, "u:a a:b", false],
   [{ prompt: [turn("user", "a")], completion: [turn("assistant", "b")] }, "u:a a:b", false],
 ])("%j is a dialogue", (fields, messages, isCut) => {
   expect(outcomeOf(fields)).toEqual([messages, isCut]);

@@ -58,6 +58,8 @@ test("phrases of a file", async () => {
   await expect(readPhrases(path)).rejects.toThrow("phrases.txt: holds no phrase, expected one a line");
   await writeFile(path, "ok\n...\n");
   await expect(readPhrases(path)).rejects.toThrow('phrases.txt: "...", expected a phrase with words');
+  await writeFile(path, Buffer.from("mein Schöpfer", "latin1"));
+  await expect(readPhrases(path)).rejects.toThrow("phrases.txt: is not UTF-8 text, expected phrases, one a line");
   await rm(folder, { recursive: true });
   await expect(readPhrases(path)).rejects.toThrow("phrases.txt: no such file");
 });

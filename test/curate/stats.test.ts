@@ -17,6 +17,10 @@ test.each([
     { prompt: "a", completion: "b" },
     { kind: "dialogue", prompt: "a", parts: { prompt: ["a"], answer: ["b"] } },
   ],
+  [
+    { text: "a b", conversations: [{ from: "human", value: "a" }], data: 3 },
+    { kind: "dialogue", prompt: "a" },
+  ],
   [{ text: "a story" }, { kind: "text", roles: [], prompt: "", parts: { text: ["a story"] } }],
   [
     { prompt: "a", chosen: [user("a"), assistant("b")], rejected: [user("a"), assistant("c")] },
@@ -37,7 +41,7 @@ test.each([
 test.each([
   [{ chosen: "a" }, 'found "chosen"; expected "chosen" and "rejected"'],
   [{ instruction: 3, completions: [] }, "instruction: a number, expected text"],
-  [{ instruction: "a", completions: {} }, "completions: a object, expected a list"],
+  [{ instruction: "a", completions: {} }, "completions: an object, expected a list"],
   [{ instruction: "a", completions: ["b"] }, "completions[0].response: missing, expected text"],
 ])("%j is broken", (fields, fact) => {
   expect(() => facts(fields)).toThrow(DataError);

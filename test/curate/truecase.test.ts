@@ -15,6 +15,10 @@ describe("letters become capitals", () => {
       "Is “I can” said, and if I want it, where I live, if I have it?",
     ],
     ["Let n be 3. i'm sure that i can.", "Let n be 3. I'm sure that i can."],
+    [
+      "Git has it. ask me how.\nnpm will do. run it\n\nYes.\nWell.\nWell. or yes.",
+      "Git has it. Ask me how.\nnpm will do. run it\n\nYes.\nWell.\nWell. Or yes.",
+    ],
     ["See A. a list is here.", "See A. a list is here."],
     ["It is so. a list is here.", "It is so. A list is here."],
   ])("%j", (text, expected) => {
@@ -48,6 +52,9 @@ describe("stays as it is", () => {
     "import os. and more words here\nx = os.path; y",
     'if [ $# -eq 0 ]; then\n  echo "Please"\nfi',
     "SELECT a FROM b WHERE c = 1. select it",
+    "npm will do. run it",
+    "apt-get install it all. then run the rest",
+    "It is there. git has it. docker too.",
     "Mail me@home.org. me@home.org is mine, <b>bold. text</b>, \\(a. b\\), $$x. y$$",
     "Он сказал. ქართული ენა. Straße. ßharp",
     "See `a. b` and ~~~\nc. d\n~~~ and https://a.b/c. d",
@@ -57,8 +64,23 @@ describe("stays as it is", () => {
 });
 
 const piece = fc.oneof(
-  fc.constantFrom("hello", "i", "i'm", "can", "have", "am", "a", "e.g.", "Mr", "x", "iPhone", "foo_bar", "1", "étude"),
-  fc.constantFrom("ß", "ı", "İ", "ǆ", "ς", "µ", "ა", "http://a.b", "me@b.org", "import", "from", "then", "def"),
+  fc.constantFrom("hello", "i", "i'm", "can", "have", "am", "a", "e.g.", "Mr", "x", "iPhone", "foo_bar", "1", "git"),
+  fc.constantFrom(
+    "étude",
+    "ß",
+    "ı",
+    "İ",
+    "ǆ",
+    "ς",
+    "µ",
+    "ა",
+    "http://a.b",
+    "me@b.org",
+    "import",
+    "from",
+    "then",
+    "def",
+  ),
   fc.constantFrom(". ", "? ", "! ", "... ", " ", "\n", "\n\n", "\t", "'", "’", '"', "“", "(", ")", "-", ",", ";", ":"),
   fc.constantFrom("```", "`", "~~~", "<", ">", "$$", "\\(", "\\)", "{", "=", "$", "    "),
   fc.string({ unit: "grapheme", maxLength: 4 }),

@@ -144,6 +144,21 @@ describe("problems", () => {
     ]);
   });
 
+  test("a stage of feedback that is wrong is not missed by the next", () => {
+    const stages = `feedback:
+  generate: {prompts: p, models: [{model: m}], completions_per_prompt: x}
+  score: {judge: {rules: r, tempo: 1}}
+  binarize: {}
+`;
+    expect(problemsOf(() => parse(`output_dir: o\n${stages}`))).toEqual([
+      'feedback.generate.completions_per_prompt: "x", expected a positive integer (a.yaml:3)',
+      "feedback.score.judge.tempo: unknown key (a.yaml:4)",
+    ]);
+    expect(problemsOf(() => parse("output_dir: o\nfeedback: {score: {judge: {rules: r}}}"))).toEqual([
+      "feedback.score.input: missing, expected a file or folder of completions, or a name on the hub",
+    ]);
+  });
+
   test("what is missing is missed by the section that needs it", () => {
     expect(problemsOf(() => parse("sft: {dataset_name: d}"))).toEqual([
       "sft.model_name_or_path: missing, expected the folder of a model, or its name on the hub",
