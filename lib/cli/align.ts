@@ -18,7 +18,7 @@ export function addAlign(westwind: Command): void {
     .action(async (path: string, overrides: string[], flags: TrainingFlags) => {
       const results: Record<string, unknown> = {};
       await interruptible("step", async (signal) => {
-        for (const stage of alignStages(parseAlignRecipe({ path, overrides }), { signal })) {
+        for (const stage of await alignStages(parseAlignRecipe({ path, overrides }), { signal })) {
           process.stderr.write(`== ${stage.name}\n`);
           results[stage.name] = await stage.run(follow);
         }

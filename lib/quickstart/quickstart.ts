@@ -39,7 +39,7 @@ export async function quickstart({ folder, say, follow, signal }: QuickstartOpti
 
   say("== base: a model of 0.87 million parameters learns to read");
   await follow.training(base, runSft(base, options));
-  for (const stage of alignStages(align, options)) {
+  for (const stage of await alignStages(align, options)) {
     say(`== ${TITLES[stage.name]}`);
     if (stage.name === "score") say(JUDGE_NOTICE);
     await stage.run(follow);

@@ -3,8 +3,11 @@ import type { FeedbackBinarizeRecipe } from "../recipe/feedback_binarize.js";
 import type { ParsedRecipe } from "../recipe/parse.js";
 import type { RunEvent, RunSummary } from "./events.js";
 import { binarizeFile } from "./feedback.js";
+import { judgeOrigin, readyJudge } from "./feedback_judge.js";
+import { makeReady } from "./feedback_members.js";
 import type { FeedbackProgress } from "./feedback_progress.js";
 import { generateFeedback } from "./generate_feedback.js";
+import { loadEngine } from "./load_engine.js";
 import type { RunOptions } from "./run.js";
 import { scoreFeedback } from "./score_feedback.js";
 import { runDpo, runSft } from "./start.js";
@@ -30,9 +33,16 @@ export interface Stage {
  * The stages of a recipe, to be run in order. A training stage goes on from its last checkpoint and is passed over when
  * it is finished; nothing is asked again that a model or a judge has answered; pairs are made anew, which takes seconds and
  * gives the same pairs.
+ *
+ * Endpoints without a key and rules that are none are found before the first stage, which may take a day: throws
+ * ConfigError and FileError.
  */
-export function alignStages(recipe: AlignRecipe, options: Omit<RunOptions, "continue"> = {}): Stage[] {
+export async function alignStages(
+  recipe: AlignRecipe,
+  options: Omit<RunOptions, "continue"> = {},
+): Promise<readonly Stage[]> {
   const { sft, feedback: { generate, score, binarize } = {}, dpo } = recipe;
+  await checkFeedback(recipe.feedback ?? {});
   const { signal } = options;
   const goOn = { ...options, continue: true };
   const stages: (Stage | undefined)[] = [
@@ -49,6 +59,15 @@ export function alignStages(recipe: AlignRecipe, options: Omit<RunOptions, "cont
     dpo && { name: "dpo", run: (follow) => follow.training(dpo, runDpo(dpo, goOn)) },
   ];
   return stages.filter((stage) => stage !== undefined);
+}
+
+/** What can be known of models and judges while they have nothing to do. */
+async function checkFeedback({ generate, score }: NonNullable<AlignRecipe["feedback"]>): Promise<void> {
+  const ignore = (): void => {};
+  if (generate) makeReady(generate, loadEngine, ignore);
+  if (!score) return;
+  readyJudge(score, loadEngine, ignore);
+  await judgeOrigin(score);
 }
 
 const pairOptions = ({

@@ -56,7 +56,7 @@ dpo: {learning_rate: 1.0e-3}
 async function align(...overrides: string[]) {
   const results: Record<string, unknown> = {};
   const counts: Record<string, readonly [what: string, first: number, last: number]> = {};
-  for (const stage of alignStages(parseAlignRecipe({ text: RECIPE, overrides }))) {
+  for (const stage of await alignStages(parseAlignRecipe({ text: RECIPE, overrides }))) {
     const told: FeedbackProgress[] = [];
     let counted = "";
     const follow: Follow = {
@@ -74,6 +74,25 @@ async function align(...overrides: string[]) {
   }
   return { results, counts };
 }
+
+test("what the feedback stages cannot do is told before the first stage runs", async () => {
+  const refusal = (...overrides: string[]) =>
+    alignStages(parseAlignRecipe({ text: RECIPE, overrides })).then(
+      () => "none",
+      (error: Error) => `${error.name}: ${error.message}`,
+    );
+  expect(await refusal(`--feedback.score.judge.rules=${at("none.mjs")}`)).toBe(
+    `FileError: ${at("none.mjs")}: no such file, expected rules`,
+  );
+  const judge = `{model: m, endpoint: "http://127.0.0.1:1/v1", api_key_env: WESTWIND_TEST_NO_KEY}`;
+  expect(await refusal(`--feedback.score.judge=${judge}`)).toMatch(
+    /^ConfigError: judge.api_key_env: WESTWIND_TEST_NO_KEY is not set in the environment/,
+  );
+  const models = `[{name: a, model: m, endpoint: "http://127.0.0.1:1/v1", api_key_env: WESTWIND_TEST_NO_KEY}]`;
+  expect(await refusal(`--feedback.generate.models=${models}`, "--feedback.generate.completions_per_prompt=1")).toMatch(
+    /^ConfigError: models.0.api_key_env/,
+  );
+});
 
 const rowsOf = (name: string): Record<string, unknown>[] =>
   readFileSync(at(`out/feedback/${name}.jsonl`), "utf8")
