@@ -104,9 +104,12 @@ describe("what is written is read", () => {
   });
 });
 
+type Scalar = "text" | "integer" | "number" | "boolean";
+type RowType = Scalar | { readonly list: RowType } | { readonly fields: Readonly<Record<string, RowType>> };
+
 /** Rows whose fields are of one type each, or null. */
 const typedRows = fc
-  .letrec((tie) => ({
+  .letrec<{ type: RowType }>((tie) => ({
     type: fc.oneof(
       { depthSize: "small", maxDepth: 4 },
       fc.constantFrom("text", "integer", "number", "boolean"),
@@ -126,21 +129,18 @@ const typedRows = fc
     fc.array(fc.record({ value: valueOfType(type), id: fc.nat() }), { minLength: 1, maxLength: 20 }),
   );
 
-function valueOfType(type: any): fc.Arbitrary<unknown> {
-  const own: fc.Arbitrary<unknown> =
-    type === "text"
-      ? fc.string({ unit: "grapheme" })
-      : type === "integer"
-        ? fc.maxSafeInteger()
-        : type === "number"
-          ? fc.double({ noNaN: true, noDefaultInfinity: true }).map((value) => value + 0)
-          : type === "boolean"
-            ? fc.boolean()
-            : type.list !== undefined
-              ? fc.array(valueOfType(type.list), { maxLength: 4 })
-              : fc.record(
-                  Object.fromEntries(Object.entries(type.fields).map(([name, each]) => [name, valueOfType(each)])),
-                );
+const SCALARS: Readonly<Record<Scalar, fc.Arbitrary<unknown>>> = {
+  text: fc.string({ unit: "grapheme" }),
+  integer: fc.maxSafeInteger(),
+  number: fc.double({ noNaN: true, noDefaultInfinity: true }).map((value) => value + 0),
+  boolean: fc.boolean(),
+};
+const listOf = (type: RowType) => fc.array(valueOfType(type), { maxLength: 4 });
+const recordOf = (types: Readonly<Record<string, RowType>>) =>
+  fc.record(Object.fromEntries(Object.entries(types).map(([name, type]) => [name, valueOfType(type)])));
+
+function valueOfType(type: RowType): fc.Arbitrary<unknown> {
+  const own = typeof type === "string" ? SCALARS[type] : "list" in type ? listOf(type.list) : recordOf(type.fields);
   return fc.option(own, { freq: 4 });
 }
 
