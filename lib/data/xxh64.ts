@@ -8,7 +8,12 @@ const [P1, P2, P3, P4, P5] = [
 
 const u64 = (value: bigint): bigint => BigInt.asUintN(64, value);
 const rotate = (value: bigint, bits: bigint): bigint => u64(value << bits) | (value >> (64n - bits));
-const round = (lane: bigint, word: bigint): bigint => u64(rotate(u64(lane + u64(word * P2)), 31n) * P1);
+
+/** Written out, since V8 then keeps 64-bit integers in registers, which is several times as fast. */
+function round(lane: bigint, word: bigint): bigint {
+  const sum = BigInt.asUintN(64, lane + BigInt.asUintN(64, word * P2));
+  return BigInt.asUintN(64, (BigInt.asUintN(64, sum << 31n) | (sum >> 33n)) * P1);
+}
 
 const STRIPE = 32; // bytes
 
