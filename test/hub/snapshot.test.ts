@@ -143,6 +143,25 @@ test("without links a snapshot has files of its own", async () => {
   expect(hub.asked(/resolve/)).toEqual([]);
 });
 
+test("without links files of the same content each have it", async () => {
+  const same = Object.fromEntries(Array.from({ length: 12 }, (_, i) => [`train-${i}.jsonl`, "the same\n"]));
+  hub.push("dataset", "owner/alike", same);
+  for (let times = 0; times < 5; times++) {
+    const settings = { symlinks: false, cache: join(use.cache, String(times)) };
+    const [located] = await Promise.all([1, 2].map(() => use.dataset("owner/alike", { settings })));
+    expect(Object.keys(same).map((name) => String(read(located!, name)))).toEqual(Object.values(same));
+  }
+});
+
+test("without links a content that links of another snapshot lead to stays there", async () => {
+  hub.push("model", "owner/both", modelFiles());
+  const before = await use.model("owner/both");
+  hub.push("model", "owner/both", { ...modelFiles(), "config.json": '{"a": 2}\n' });
+  const after = await use.model("owner/both", { settings: { symlinks: false } });
+  const weights = [before, after].map((located) => read(located, "model.safetensors").length);
+  expect(weights).toEqual([200_000, 200_000]);
+});
+
 test("a blob of another length than the hub's is replaced", async () => {
   const commit = hub.push("model", "owner/short", modelFiles());
   const located = await use.model("owner/short");
