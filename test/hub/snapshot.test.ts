@@ -102,6 +102,22 @@ test("a branch, a tag, and an old commit are found by their names", async () => 
   expect(statSync(ref("refs/pr/1")).isFile()).toBe(true);
 });
 
+test("a revision may stand behind a name", async () => {
+  const old = hub.push("model", "owner/at", { ...modelFiles(), "config.json": "old" }, "v1");
+  hub.push("model", "owner/at", { ...modelFiles(), "config.json": "now" });
+  for (const revision of ["v1", old]) {
+    const located = await use.model(`owner/at@${revision}`);
+    expect(located.snapshot).toMatchObject({ name: "owner/at", revision, commit: old });
+    expect(String(read(located, "config.json"))).toBe("old");
+  }
+  expect((await use.model("owner/at@v1", { revision: "v1" })).snapshot?.commit).toBe(old);
+  await expect(use.model("owner/at@v1", { revision: "main" })).rejects.toThrow(
+    "model_revision: main, but owner/at@v1 has its own, expected one of them",
+  );
+  await expect(use.model("owner/at@")).rejects.toThrow('model_revision: "", expected a branch, a tag or a commit');
+  expect(await use.model("no.jsonl@v1")).toEqual({ path: "no.jsonl@v1" });
+});
+
 test("the token goes to the hub and not to the store that it redirects to", async () => {
   hub.push("model", "owner/secret", modelFiles());
   await use.model("owner/secret", { settings: { token: { value: "hf_abc", source: "HF_TOKEN" } } });
