@@ -2,10 +2,9 @@ import { pipeline } from "node:stream";
 import { CsvError, type CsvErrorCode, parse } from "csv-parse";
 import { DataError, FileError, type RowPlace } from "../base/errors.js";
 import { bytesOf, withoutMark } from "./file_bytes.js";
-import { type RawRow, rawRow } from "./raw_row.js";
+import { MOST_ROW_BYTES, type RawRow, rawRow, tooLong } from "./raw_row.js";
 
-/** More bytes than a field may have: where a quote is never closed, the rest of the file would be one. */
-const MOST_FIELD_BYTES = 1 << 26;
+const MOST_FIELDS = 1 << 16;
 
 interface CsvRecord {
   readonly line: number; // from 1, where the record begins
@@ -40,10 +39,18 @@ export async function* readCsv(source: string): AsyncGenerator<RawRow, void, voi
 async function* recordsOf(source: string): AsyncGenerator<CsvRecord, void, void> {
   const lines = new Lines();
   const begins: number[] = []; // of the records that are on their way
+  let size = 0; // of the fields of a record that is not complete yet
   const parser = parse({
     encoding: null, // bytes, so that what is no UTF-8 is found
     skip_empty_lines: true,
-    max_record_size: MOST_FIELD_BYTES,
+    max_record_size: MOST_ROW_BYTES, // of a field: where a quote is never closed, the rest of the file would be one
+    cast: (field: unknown, { index }) => {
+      size = (index === 0 ? 0 : size) + (field as Buffer).length;
+      const place = { source, index: lines.last };
+      if (size > MOST_ROW_BYTES) throw tooLong(place);
+      if (index === MOST_FIELDS) throw new DataError(place, `has more than ${MOST_FIELDS} fields`);
+      return field;
+    },
     on_record: (fields, { lines: last }) => {
       begins.push(lines.beginOf(fields as unknown as Buffer[], last));
       return fields;
@@ -91,7 +98,7 @@ function describe(code: CsvErrorCode, found: number | undefined, column: number)
     case "CSV_QUOTE_NOT_CLOSED":
       return `has a quote before field ${column + 1} that is never closed`;
     case "CSV_MAX_RECORD_SIZE":
-      return `has a field ${column + 1} of more than ${MOST_FIELD_BYTES} bytes; expected its quote to be closed before`;
+      return `has a field ${column + 1} of more than ${MOST_ROW_BYTES} bytes; expected its quote to be closed before`;
     default:
       return `has a quote inside of field ${column + 1}, expected it doubled and quotes around the field`;
   }

@@ -1,18 +1,18 @@
 import { createReadStream, type ReadStream } from "node:fs";
 import { createGunzip } from "node:zlib";
-import { Decompress } from "fzstd";
 import { FileError } from "../base/errors.js";
 import { READABLE } from "./file_kind.js";
+import { unzstd } from "./zstd.js";
 
 /**
  * The bytes of a file from its beginning, unpacked where its name ends in .gz or .zst; only a few pieces, and zstd's
- * window, are in memory. Throws FileError, also where what is packed ends early. The checksums of .zst are not looked at.
+ * window, are in memory. Throws FileError, also where what is packed ends early or has a wrong checksum.
  */
 export async function* bytesOf(source: string): AsyncGenerator<Buffer, void, void> {
   const file = createReadStream(source);
   try {
     if (source.endsWith(".gz")) yield* gunzipped(file);
-    else if (source.endsWith(".zst")) yield* unzstd(file);
+    else if (source.endsWith(".zst")) yield* unzstdOf(file);
     else yield* file as AsyncIterable<Buffer>;
   } catch (error) {
     throw asFileError(source, error as NodeJS.ErrnoException);
@@ -48,22 +48,11 @@ function gunzipped(file: ReadStream): AsyncIterable<Buffer> {
   return file.pipe(unzip);
 }
 
-async function* unzstd(file: ReadStream): AsyncGenerator<Buffer, void, void> {
-  const unpacked: Buffer[] = [];
-  const zstd = new Decompress(({ buffer, byteOffset, length }) =>
-    unpacked.push(Buffer.from(buffer, byteOffset, length)),
-  );
-  const push = (bytes: Uint8Array, isLast: boolean): void => {
-    try {
-      zstd.push(bytes, isLast);
-    } catch (cause) {
-      throw new FileError(String(file.path), `is not whole zstd: ${(cause as Error).message}`, { cause });
-    }
-  };
-  for await (const bytes of file as AsyncIterable<Buffer>) {
-    push(bytes, false);
-    yield* unpacked.splice(0);
+async function* unzstdOf(file: ReadStream): AsyncGenerator<Buffer, void, void> {
+  try {
+    yield* unzstd(file as AsyncIterable<Buffer>);
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).syscall !== undefined) throw cause;
+    throw new FileError(String(file.path), `is not whole zstd: ${(cause as Error).message}`, { cause });
   }
-  push(new Uint8Array(0), true);
-  yield* unpacked;
 }

@@ -1,6 +1,7 @@
 import { FileError } from "../base/errors.js";
 import { bytesOf, withoutMark } from "./file_bytes.js";
-import type { RawRow } from "./raw_row.js";
+import { isBlank, type RawRow } from "./raw_row.js";
+import { RowPieces } from "./row_pieces.js";
 
 const [QUOTE, COMMA, OPEN_LIST, BACKSLASH, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT] = [
   0x22, 0x2c, 0x5b, 0x5c, 0x5d, 0x7b, 0x7d,
@@ -8,19 +9,17 @@ const [QUOTE, COMMA, OPEN_LIST, BACKSLASH, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT
 
 /**
  * The elements of a JSON array, handed over as they are: only brackets, commas and quotes are looked at, so that the file
- * need not be in memory. Throws FileError where it is no array or ends early.
+ * need not be in memory. Throws FileError where it is no array or ends early, and DataError for a row that is too long.
  */
 export async function* readJsonArray(source: string): AsyncGenerator<RawRow, void, void> {
   let index = 0;
   let depth = 0; // of brackets; 1 between the elements
   let isOver = false;
   let [inText, isEscaped] = [false, false];
-  const parts: Buffer[] = []; // of the element that is not complete yet
+  const pieces = new RowPieces();
   const finish = (last: Buffer): RawRow => {
-    parts.push(last);
-    const bytes = parts.length === 1 ? last : Buffer.concat(parts);
-    parts.length = 0;
-    return { source, index: index++, bytes };
+    pieces.add(last, { source, index });
+    return { source, index: index++, bytes: pieces.take() };
   };
   for await (const chunk of withoutMark(bytesOf(source))) {
     let begin = 0;
@@ -44,6 +43,7 @@ export async function* readJsonArray(source: string): AsyncGenerator<RawRow, voi
         depth++;
       } else if (byte === CLOSE_LIST || byte === CLOSE_OBJECT) {
         if (--depth > 0) continue;
+        if (byte !== CLOSE_LIST) throw new FileError(source, "has a } at the end of its array, expected ]");
         const row = finish(chunk.subarray(begin, at));
         if (row.index > 0 || !isBlank(row.bytes)) yield row;
         isOver = true;
@@ -52,7 +52,7 @@ export async function* readJsonArray(source: string): AsyncGenerator<RawRow, voi
         begin = at + 1;
       }
     }
-    if (depth > 0) parts.push(chunk.subarray(begin));
+    if (depth > 0) pieces.add(chunk.subarray(begin), { source, index });
   }
   if (depth > 0) throw new FileError(source, `ends in row ${index + 1}, before the end of its array; it is not whole`);
 }
@@ -61,5 +61,3 @@ function noArray(source: string, byte: number): FileError {
   const found = byte === OPEN_OBJECT ? "an object" : "no JSON array";
   return new FileError(source, `holds ${found}, expected an array of rows; JSON lines belong in a .jsonl file`);
 }
-
-const isBlank = (bytes: Uint8Array): boolean => bytes.every((byte) => byte <= 0x20);

@@ -1,28 +1,24 @@
 import { bytesOf } from "./file_bytes.js";
-import type { RawRow } from "./raw_row.js";
+import { isBlank, type RawRow } from "./raw_row.js";
+import { RowPieces } from "./row_pieces.js";
 
-/** The lines of a file that are not blank, handed over as they are. */
+/** The lines of a file that are not blank, handed over as they are. Throws DataError for one that is too long. */
 export async function* readJsonLines(source: string): AsyncGenerator<RawRow, void, void> {
+  const pieces = new RowPieces();
   let index = 0;
-  for await (const bytes of linesOf(source)) {
-    if (bytes.some((byte) => byte > 0x20)) yield { source, index, bytes };
-    index++;
-  }
-}
-
-async function* linesOf(source: string): AsyncGenerator<Buffer, void, void> {
-  const parts: Buffer[] = []; // of the line that is not complete yet
   for await (const chunk of bytesOf(source)) {
     let begin = 0;
     for (let end = chunk.indexOf(0x0a); end >= 0; end = chunk.indexOf(0x0a, begin)) {
-      parts.push(chunk.subarray(begin, end));
-      yield parts.length === 1 ? parts[0]! : Buffer.concat(parts);
-      parts.length = 0;
+      pieces.add(chunk.subarray(begin, end), { source, index });
+      const bytes = pieces.take();
+      if (!isBlank(bytes)) yield { source, index, bytes };
+      index++;
       begin = end + 1;
     }
-    if (begin < chunk.length) parts.push(chunk.subarray(begin));
+    if (begin < chunk.length) pieces.add(chunk.subarray(begin), { source, index });
   }
-  if (parts.length > 0) yield Buffer.concat(parts);
+  const bytes = pieces.take();
+  if (!isBlank(bytes)) yield { source, index, bytes };
 }
 
 /** Texts as lines, many at a time. */

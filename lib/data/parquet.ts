@@ -75,9 +75,19 @@ async function readFooter(source: string, file: FileHandle): Promise<Pick<Opened
   if (head !== "PAR1") throw new FileError(source, `is no Parquet file: ${size} bytes that do not begin with PAR1`);
   if (tail !== "PAR1") throw new FileError(source, `is not whole: its ${size} bytes do not end with Parquet's footer`);
   try {
-    const metadata = await parquetMetadataAsync({ byteLength: size, slice });
+    // Without a look for columns of places, which goes in circles where an element has fewer children than none.
+    const metadata = await parquetMetadataAsync({ byteLength: size, slice }, { geoparquet: false });
+    checkRowCounts(metadata);
     return { metadata, tree: parquetSchema(metadata) };
   } catch (cause) {
     throw new FileError(source, `has a footer that cannot be read: ${(cause as Error).message}`, { cause });
   }
+}
+
+/** Whoever trusts a wrong number of rows would list rows until the memory is full. */
+function checkRowCounts({ num_rows: told, row_groups }: FileMetaData): void {
+  const counts = row_groups.map(({ num_rows }) => num_rows);
+  const found = counts.reduce((sum, count) => sum + count, 0n);
+  if (found === told && counts.every((count) => count >= 0n)) return;
+  throw new Error(`it tells of ${told} rows, its row groups of ${found}`);
 }

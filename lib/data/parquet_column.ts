@@ -2,15 +2,17 @@ import type { FileHandle } from "node:fs/promises";
 import type { ColumnMetaData, DecodedArray, SchemaTree } from "hyparquet";
 import { parquetHeader, readPage } from "hyparquet/src/column.js";
 import { convert } from "hyparquet/src/convert.js";
-import { readRleBitPackedHybrid } from "hyparquet/src/encoding.js";
-import { getMaxDefinitionLevel, getTreePath } from "hyparquet/src/schema.js";
-import type { ColumnDecoder, DataPageHeaderV2, PageHeader } from "hyparquet/src/types.js";
+import { getTreePath } from "hyparquet/src/schema.js";
+import type { ColumnDecoder, PageHeader } from "hyparquet/src/types.js";
 import { CODECS } from "./parquet_codecs.js";
-import { checkRuns, unpackPage } from "./parquet_page.js";
+import { checkPage, unpackPage } from "./parquet_page.js";
 import { PARSERS } from "./parquet_values.js";
 
 /** Bytes that a page's header is surely in, and a small page too. Writers leave out statistics of more than 4 KiB. */
 const WINDOW = 1 << 16;
+
+/** More values than a page may have. V8 keeps longer arrays as hash tables, which no memory has room for. */
+const MOST_PAGE_VALUES = 1 << 25;
 
 /** One leaf column of a row group: its values by row, in lists where it repeats. Only the pages in use are in memory. */
 export class ParquetColumn {
@@ -78,9 +80,9 @@ export class ParquetColumn {
       header,
       this.decoder,
     );
-    checkRuns(unpacked, header, this.decoder, this.mostValues);
+    const numNulls = checkPage(unpacked, header, this.decoder, this.mostValues);
+    if (second !== undefined) second.num_nulls = numNulls;
     const view = new DataView(unpacked.buffer, unpacked.byteOffset, unpacked.byteLength);
-    if (second !== undefined) second.num_nulls = this.countNulls(second, view);
     this.values = this.values.slice(this.next);
     this.next = 0;
     const plain = { ...header, compressed_page_size: unpacked.length, uncompressed_page_size: unpacked.length };
@@ -93,18 +95,8 @@ export class ParquetColumn {
   private check(header: PageHeader): void {
     const { compressed_page_size: size, data_page_header, data_page_header_v2, dictionary_page_header } = header;
     const numValues = (data_page_header ?? data_page_header_v2 ?? dictionary_page_header)?.num_values ?? 0;
-    if (size >= 0 && numValues >= 0 && numValues <= this.mostValues) return;
+    if (size >= 0 && numValues >= 0 && numValues <= Math.min(this.mostValues, MOST_PAGE_VALUES)) return;
     throw new Error(`has a damaged page: ${numValues} of ${this.mostValues} values in ${size} bytes`);
-  }
-
-  /** Values that a page of the second version leaves out, which Arrow counts otherwise where they are in lists. */
-  private countNulls(header: DataPageHeaderV2, page: DataView): number {
-    const most = getMaxDefinitionLevel(this.decoder.schemaPath);
-    if (most === 0) return 0;
-    const levels: number[] = new Array(header.num_values);
-    const reader = { view: page, offset: header.repetition_levels_byte_length };
-    readRleBitPackedHybrid(reader, 32 - Math.clz32(most), levels, header.definition_levels_byte_length);
-    return levels.filter((level) => level < most).length;
   }
 
   private async readBytes(length: number): Promise<DataView<ArrayBuffer>> {

@@ -1,8 +1,10 @@
 import type { DataReader } from "hyparquet";
 import { decompressPage } from "hyparquet/src/datapage.js";
+import { readRleBitPackedHybrid } from "hyparquet/src/encoding.js";
 import { getMaxDefinitionLevel, getMaxRepetitionLevel } from "hyparquet/src/schema.js";
 import { readVarInt } from "hyparquet/src/thrift.js";
 import type { ColumnDecoder, PageHeader } from "hyparquet/src/types.js";
+import { checkDeltas, checkSharedBeginnings } from "./parquet_delta.js";
 
 /** The bytes of a page behind its header, unpacked; levels of the second version are never packed. */
 export function unpackPage(packed: Uint8Array, header: PageHeader, { codec, compressors }: ColumnDecoder): Uint8Array {
@@ -15,25 +17,42 @@ export function unpackPage(packed: Uint8Array, header: PageHeader, { codec, comp
 }
 
 /**
- * Looks at the runs of an unpacked data page: equal values are told once, others packed. Throws Error for a run of more
- * than `most` values, with which a decoder would fill the memory until the process ends.
+ * Looks at what a decoder would trust in an unpacked data page, and returns how many of its values are null. Throws Error
+ * for a run of more than `most` equal values, with which it would fill the memory until the process ends, and for deltas
+ * that it would read for ever.
  */
-export function checkRuns(page: Uint8Array, header: PageHeader, decoder: ColumnDecoder, most: number): void {
+export function checkPage(page: Uint8Array, header: PageHeader, decoder: ColumnDecoder, most: number): number {
   const { data_page_header: first, data_page_header_v2: second } = header;
   const { num_values: numValues, encoding } = (first ?? second)!;
   const reader = { view: new DataView(page.buffer, page.byteOffset, page.byteLength), offset: 0 };
   const check = (width: number, length?: number): void => passRuns(reader, width, numValues, most, length);
-  const levels = [
-    [getMaxRepetitionLevel(decoder.schemaPath), second?.repetition_levels_byte_length],
-    [getMaxDefinitionLevel(decoder.schemaPath), second?.definition_levels_byte_length],
-  ] as const;
-  for (const [highest, length] of levels) {
-    if (highest > 0) check(32 - Math.clz32(highest), length);
-    else reader.offset += length ?? 0;
-  }
+
+  const deepest = getMaxRepetitionLevel(decoder.schemaPath);
+  if (deepest > 0) check(bitsOf(deepest), second?.repetition_levels_byte_length);
+  else reader.offset += second?.repetition_levels_byte_length ?? 0;
+  const highest = getMaxDefinitionLevel(decoder.schemaPath);
+  const levels = { view: reader.view, offset: reader.offset };
+  if (highest > 0) check(bitsOf(highest), second?.definition_levels_byte_length);
+  else reader.offset += second?.definition_levels_byte_length ?? 0;
+  const numNulls = highest === 0 ? 0 : countNulls(levels, highest, numValues, second?.definition_levels_byte_length);
+
   const isDictionary = encoding === "PLAIN_DICTIONARY" || encoding === "RLE_DICTIONARY";
   if (decoder.type === "BOOLEAN" && (isDictionary || encoding === "RLE")) check(1);
   else if (isDictionary) check(reader.view.getUint8(reader.offset++), page.length - reader.offset);
+  else if (encoding === "DELTA_BYTE_ARRAY") checkSharedBeginnings(reader, numValues - numNulls);
+  else if (encoding.startsWith("DELTA_")) checkDeltas(reader);
+  return numNulls;
+}
+
+const bitsOf = (highest: number): number => 32 - Math.clz32(highest);
+
+/** Counts the values that a page leaves out. Arrow's headers of the second version count otherwise in lists. */
+function countNulls(reader: DataReader, highest: number, numValues: number, length?: number): number {
+  const levels: number[] = new Array(numValues);
+  readRleBitPackedHybrid(reader, bitsOf(highest), levels, length);
+  let count = 0;
+  for (const level of levels) if (level < highest) count++;
+  return count;
 }
 
 /** Packed values are in the page and need no memory, as long as a decoder can count them. */

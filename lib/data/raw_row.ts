@@ -1,4 +1,4 @@
-import { DataError } from "../base/errors.js";
+import { DataError, type RowPlace } from "../base/errors.js";
 
 /** A row as its file has it. `index` counts from 0: lines of .jsonl and .csv, rows of .json and .parquet. */
 export interface SourceRow {
@@ -14,12 +14,26 @@ export interface RawRow {
   readonly bytes: Uint8Array;
 }
 
-/** A row of a format that is not JSON. */
-export const rawRow = (source: string, index: number, fields: Record<string, unknown>): RawRow => ({
-  source,
-  index,
-  bytes: Buffer.from(JSON.stringify(fields)),
-});
+/** Rows are in memory as a whole, so that one without an end has to be refused. */
+export const MOST_ROW_BYTES = 1 << 26;
+
+export const tooLong = (place: RowPlace): DataError =>
+  new DataError(place, `has more than ${MOST_ROW_BYTES} bytes, the most that a row may have`);
+
+/** A row of a format that is not JSON. Throws DataError for one that is too long. */
+export function rawRow(source: string, index: number, fields: Record<string, unknown>): RawRow {
+  let text: string;
+  try {
+    text = JSON.stringify(fields);
+  } catch {
+    throw tooLong({ source, index }); // longer than any text
+  }
+  const bytes = Buffer.from(text);
+  if (bytes.length > MOST_ROW_BYTES) throw tooLong({ source, index });
+  return { source, index, bytes };
+}
+
+export const isBlank = (bytes: Uint8Array): boolean => bytes.every((byte) => byte <= 0x20);
 
 /** The fields of a row. Throws DataError where its bytes are no JSON object. */
 export function parseRow({ source, index, bytes }: RawRow): SourceRow {

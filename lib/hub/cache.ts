@@ -1,3 +1,4 @@
+import { createReadStream } from "node:fs";
 import { readdir, readFile, readlink, rename, rm, stat, symlink } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { FileError } from "../base/errors.js";
@@ -92,31 +93,40 @@ export class RepoCache {
   async linkBlobs(commit: string, files: readonly HubFile[]): Promise<HubFile[]> {
     const absent: HubFile[] = [];
     for (const file of files) {
-      if (await hasSize(this.blob(file), file.size)) await this.link(commit, file);
-      else absent.push(file);
+      const isThere = await hasSize(this.blob(file), file.size);
+      if (!isThere || !(await this.link(commit, file, true))) absent.push(file);
     }
     return absent;
   }
 
-  /** Lets a snapshot show a blob that is there, as a file of its name. */
-  async link(commit: string, file: HubFile): Promise<void> {
+  /**
+   * Lets a snapshot show a blob that is there, as a file of its name. Without links the blob becomes that file, or is
+   * copied where another snapshot may show it. Says whether the file is there: another call may have had the blob before.
+   */
+  async link(commit: string, file: HubFile, isShared = false): Promise<boolean> {
     const path = join(this.snapshot(commit), file.path);
     const blob = this.blob(file);
     const target = relative(dirname(path), blob);
-    if (this.settings.symlinks && (await readlink(path).catch(() => undefined)) === target) return;
+    const { symlinks } = this.settings;
+    if (symlinks && (await readlink(path).catch(() => undefined)) === target) return true;
     await makeFolder(dirname(path));
     const made = `${path}.${ownTag()}`;
     try {
-      if (this.settings.symlinks) {
+      if (symlinks) {
         await symlink(target, made);
         await rename(made, path);
+      } else if (isShared) {
+        await writeFileAtomic(path, createReadStream(blob));
       } else {
         await rename(blob, path);
       }
+      return true;
     } catch (cause) {
       await rm(made, { force: true });
+      if (!symlinks && !(await hasSize(blob, file.size))) return hasSize(path, file.size);
+      if (cause instanceof FileError) throw cause;
       const what = await whatWasRefused(path, cause as NodeJS.ErrnoException);
-      const cure = this.settings.symlinks ? "; where links cannot be made, set HF_HUB_DISABLE_SYMLINKS=1" : "";
+      const cure = symlinks ? "; where links cannot be made, set HF_HUB_DISABLE_SYMLINKS=1" : "";
       throw new FileError(path, `cannot be written: ${what}${cure}`, { cause });
     }
   }

@@ -26,8 +26,8 @@ export async function download(
   await makeFolder(cache.blobs);
   await eachAtOnce(files, FILES_AT_ONCE, signal, async (file, stop) => {
     const report = (bytes: number) => meter.set(file, bytes);
-    await fetchBlob({ ...context, signal: stop }, commit, file, cache.blob(file), report);
-    await cache.link(commit, file);
+    do await fetchBlob({ ...context, signal: stop }, commit, file, cache.blob(file), report);
+    while (!(await cache.link(commit, file)));
   });
 }
 

@@ -11,6 +11,12 @@ export function isHubName(text: string): boolean {
   return NAME.test(text) && !/--|\.\.|\.git$/.test(text) && !FILE_ENDING.test(text);
 }
 
+/** A name and the revision behind its `@`, as in `owner/name@v1`. */
+export function splitRevision(text: string): readonly [name: string, revision: string | undefined] {
+  const at = text.indexOf("@");
+  return at < 0 ? [text, undefined] : [text.slice(0, at), text.slice(at + 1)];
+}
+
 // The hub's own rules: letters, digits, - _ and . inside, at most 96 of them.
 const NAME = /^(?=.{1,96}$)(?:\w(?:[\w.-]*\w)?\/)?\w(?:[\w.-]*\w)?$/;
 

@@ -1,11 +1,12 @@
+import { ConfigError } from "../base/errors.js";
 import type { HubContext, HubEvent, Repo } from "./context.js";
-import { isHere, isHubName } from "./name.js";
+import { isHere, isHubName, splitRevision } from "./name.js";
 import { type HubSettings, hubSettings } from "./settings.js";
 import { type Snapshot, type SnapshotOptions, takeSnapshot } from "./snapshot.js";
 import { chooseData, chooseModel, chooseTokenizer } from "./wanted.js";
 
 export interface HubOptions {
-  /** A branch, a tag or a commit of what is found on the hub. Default `main`. */
+  /** A branch, a tag or a commit of what is found on the hub. Default: the one behind the name's `@`, else `main`. */
   readonly revision?: string | null | undefined;
   /** Ends a download with an AbortedError; the next one goes on from there. */
   readonly signal?: AbortSignal | undefined;
@@ -32,7 +33,8 @@ export interface Located {
 
 /**
  * A path of this machine as it is, or the folder that a model's name on the hub means; what is missing of it in the cache
- * is downloaded. A path that is missing is returned too: who opens it says so. Throws HubError, FileError, AbortedError.
+ * is downloaded. A path that is missing is returned too: who opens it says so. Throws HubError, FileError, AbortedError, and
+ * ConfigError for a revision that is none or one of two.
  */
 export const locateModel = (nameOrPath: string, options: ResolveModelOptions = {}): Promise<Located> =>
   locate("model", nameOrPath, options, { choose: chooseModel, inspect: options.inspect });
@@ -59,9 +61,13 @@ async function locate(
   { revision, signal, onEvent, settings }: HubOptions,
   how: SnapshotOptions,
 ): Promise<Located> {
-  if ((await isHere(nameOrPath)) || !isHubName(nameOrPath)) return { path: nameOrPath };
+  const [name, own] = splitRevision(nameOrPath);
+  if ((await isHere(nameOrPath)) || !isHubName(name)) return { path: nameOrPath };
+  if (own !== undefined && revision != null && own !== revision) {
+    throw new ConfigError(`${kind}_revision`, `${revision}, but ${nameOrPath} has its own, expected one of them`);
+  }
   const context: HubContext = {
-    repo: { kind, name: nameOrPath, revision: revision ?? "main" },
+    repo: { kind, name, revision: own ?? revision ?? "main" },
     settings: await hubSettings(settings),
     signal,
     tell: (event) => onEvent?.(event),

@@ -43,19 +43,24 @@ const NO_DATA = /^(?:dataset_infos?|dataset_dict|state)\.json$/;
 
 /**
  * Rows of a data set: those of its top folder and of `data`, or of any folder where these have none. Where files are named
- * for the splits that are asked for, no others.
+ * for the splits that are asked for, no others, of each split chosen by itself.
  */
 export const chooseData = (splits: readonly string[] = []): Choose => ({
   expected: "rows as .parquet, .jsonl, .json or .csv",
   from(files) {
     const all = files.filter(isData);
-    const usual = all.filter(({ path }) => /^(?:data\/)?[^/]+$/.test(path));
-    const data = usual.length > 0 ? usual : all;
     const names = splits.flatMap((split) => [split, ...(STAND_INS[split] ?? [])]);
-    const named = data.filter(({ path }) => path.split("/").some((part) => names.some((n) => part.startsWith(n))));
-    return named.length > 0 ? named : data;
+    const isNamed = (name: string) => (file: HubFile) => file.path.split("/").some((part) => part.startsWith(name));
+    const named = new Set(names.flatMap((name) => nearest(all.filter(isNamed(name)))));
+    return named.size > 0 ? all.filter((file) => named.has(file)) : nearest(all);
   },
 });
+
+/** Those of the top folder and of `data`, or all where these have none. */
+function nearest(files: HubFile[]): HubFile[] {
+  const usual = files.filter(({ path }) => /^(?:data\/)?[^/]+$/.test(path));
+  return usual.length > 0 ? usual : files;
+}
 
 function isData({ path }: HubFile): boolean {
   const parts = path.split("/");

@@ -151,7 +151,7 @@ const FILES = `| name | rows |
 | \`.parquet\` | its columns, with lists and structs; packed by snappy, gzip, zstd, brotli or lz4. Integers beyond 2^53 become text, times ISO text in UTC, bytes the text they hold |
 
 The first three may also be packed, as \`.jsonl.gz\` or \`.csv.zst\`. Text is UTF-8. Files are streamed, so they may be larger than
-memory; of a \`.parquet\` file only the pages and columns that are asked for are read. Errors say the file and line, of \`.json\`
+memory; of a \`.parquet\` file only the pages and columns that are asked for are read. A row has 64 MiB at most. Errors say the file and line, of \`.json\`
 and \`.parquet\` the row, counted from 1.
 
 Of a folder, those files are read that are named for the split, as the Hugging Face hub lays them out:

@@ -66,7 +66,9 @@ export const dataKeys = {
   )
     .nullable()
     .default(null)
-    .describe("Data sets and the share of each one's training rows to take, from the top. Test rows are all kept."),
+    .describe(
+      "Data sets and the share of each one's training rows to take, from the top. Test rows are all kept. A name on the hub may have a revision behind it: `owner/name@revision`.",
+    ),
   dataset_configs: texts().nullable().default(null).describe("Configurations of dataset_mixer's data sets, in order."),
   dataset_mixture: described(mixture, "a mapping with datasets, test_split_size, seed")
     .nullable()

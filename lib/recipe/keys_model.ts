@@ -13,7 +13,9 @@ export const modelKeys = {
   tokenizer_name_or_path: text()
     .nullable()
     .default(null)
-    .describe("Folder of the tokenizer, or its name on the hub, where main is taken; null: the model's own."),
+    .describe(
+      "Folder of the tokenizer, or its name on the hub, at a revision as `owner/name@revision`; null: the model's own.",
+    ),
   chat_template: text()
     .nullable()
     .default(null)

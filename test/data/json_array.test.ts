@@ -52,6 +52,7 @@ test.each([
   ["", FileError, "holds no rows"],
   ['[{"a": 1}, {"a": 2}', FileError, /x\.json: ends in row 2, before the end of its array; it is not whole/],
   ['[{"a": 1}, {"a": "2}]', FileError, /ends in row 2/],
+  ['[{"a": 1}}', FileError, /has a } at the end of its array, expected ]/],
   ['[{"a": 1}] [', FileError, /goes on after the end of its array/],
   ['{"a": 1}\n{"a": 2}', FileError, /holds an object, expected an array of rows; JSON lines belong in a \.jsonl file/],
   ["7", FileError, /holds no JSON array/],

@@ -8,6 +8,7 @@ import { ByteWriter, ParquetWriter, parquetWriteBuffer } from "hyparquet-writer"
 import { writeDataPageV2 } from "hyparquet-writer/src/datapage.js";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { DataError, FileError, WestwindError } from "../../lib/base/errors.js";
+import { chooseRows } from "../../lib/data/mix.js";
 import { loadRows } from "../../lib/data/source.js";
 import { writeRows } from "../../lib/data/write_rows.js";
 
@@ -82,6 +83,7 @@ test("a row that goes on in the next page", async () => {
     ...{ num_values: 4n, total_uncompressed_size: size, total_compressed_size: size, data_page_offset: BigInt(begin) },
   } as ColumnMetaData;
   parquet.row_groups.push({ columns: [{ file_offset: 0n, meta_data }], total_byte_size: size, num_rows: 1n });
+  parquet.num_rows = 1n;
   parquet.finish();
   await writeFile(path, writer.getBytes());
   expect(await fieldsOf(path)).toEqual([{ a: [1, 2, 3, 4] }]);
@@ -157,6 +159,7 @@ describe("what cannot be read is named", () => {
     });
     parquet.write({ columnData: [{ name: "a", data: [1, 2, 3] }] });
     parquet.row_groups[0]!.num_rows = 5n;
+    parquet.num_rows = 5n;
     parquet.finish();
     await writeFile(path, writer.getBytes());
     await expect(loadRows(path)).rejects.toThrow(/x\.parquet: row group 1, column a: ends 2 rows before its row group/);
@@ -210,6 +213,42 @@ describe("what cannot be read is named", () => {
     await expect(wrong).rejects.toThrow(
       /types\.parquet: has no column "int9", expected all of int8, int9; found int8, int64,/,
     );
+  });
+
+  test.each([
+    ["chats-encodings", 1375, 121, /column prompt: has a damaged page: deltas in blocks of 128 values in 121 parts/],
+    ["chats-encodings", 3631, 3, /parquet schema element not found/], // an element with -2 children
+  ])("what would be read for ever, in %s", async (name, at, value, message) => {
+    const bytes = readFileSync(`${FOLDER}${name}.parquet`);
+    bytes[at] = value;
+    await writeFile(path, bytes);
+    await expect(loadRows(path)).rejects.toThrow(FileError);
+    await expect(loadRows(path)).rejects.toThrow(message);
+  });
+
+  test("a number of rows that its row groups do not have", async () => {
+    const writer = new ByteWriter();
+    const parquet = new ParquetWriter({
+      writer,
+      schema: [
+        { name: "root", num_children: 1 },
+        { name: "a", type: "DOUBLE" },
+      ],
+    });
+    parquet.write({ columnData: [{ name: "a", data: [1, 2, 3] }] });
+    parquet.num_rows = 2n ** 40n;
+    parquet.finish();
+    await writeFile(path, writer.getBytes());
+    const message = "x.parquet: has a footer that cannot be read: it tells of 1099511627776 rows, its row groups of 3";
+    await expect(loadRows(path)).rejects.toThrow(message);
+    await expect(chooseRows({ dataset_name: path })).rejects.toThrow(message);
+  });
+
+  test("a row that is too long", async () => {
+    const columnData = ["a", "b"].map((name) => ({ name, data: ["x".repeat(1 << 25)], type: "STRING" as const }));
+    await writeFile(path, Buffer.from(parquetWriteBuffer({ columnData })));
+    expect(await loadRows(path, { columns: ["a"] })).toHaveLength(1);
+    await expect(loadRows(path)).rejects.toThrow(/x\.parquet:1: has more than 67108864 bytes/);
   });
 
   test("wherever a byte is wrong", async () => {

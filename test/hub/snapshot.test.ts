@@ -102,6 +102,22 @@ test("a branch, a tag, and an old commit are found by their names", async () => 
   expect(statSync(ref("refs/pr/1")).isFile()).toBe(true);
 });
 
+test("a revision may stand behind a name", async () => {
+  const old = hub.push("model", "owner/at", { ...modelFiles(), "config.json": "old" }, "v1");
+  hub.push("model", "owner/at", { ...modelFiles(), "config.json": "now" });
+  for (const revision of ["v1", old]) {
+    const located = await use.model(`owner/at@${revision}`);
+    expect(located.snapshot).toMatchObject({ name: "owner/at", revision, commit: old });
+    expect(String(read(located, "config.json"))).toBe("old");
+  }
+  expect((await use.model("owner/at@v1", { revision: "v1" })).snapshot?.commit).toBe(old);
+  await expect(use.model("owner/at@v1", { revision: "main" })).rejects.toThrow(
+    "model_revision: main, but owner/at@v1 has its own, expected one of them",
+  );
+  await expect(use.model("owner/at@")).rejects.toThrow('model_revision: "", expected a branch, a tag or a commit');
+  expect(await use.model("no.jsonl@v1")).toEqual({ path: "no.jsonl@v1" });
+});
+
 test("the token goes to the hub and not to the store that it redirects to", async () => {
   hub.push("model", "owner/secret", modelFiles());
   await use.model("owner/secret", { settings: { token: { value: "hf_abc", source: "HF_TOKEN" } } });
@@ -141,6 +157,25 @@ test("without links a snapshot has files of its own", async () => {
   hub.seen.length = 0;
   await use.model("owner/plain", { settings });
   expect(hub.asked(/resolve/)).toEqual([]);
+});
+
+test("without links files of the same content each have it", async () => {
+  const same = Object.fromEntries(Array.from({ length: 12 }, (_, i) => [`train-${i}.jsonl`, "the same\n"]));
+  hub.push("dataset", "owner/alike", same);
+  for (let times = 0; times < 5; times++) {
+    const settings = { symlinks: false, cache: join(use.cache, String(times)) };
+    const [located] = await Promise.all([1, 2].map(() => use.dataset("owner/alike", { settings })));
+    expect(Object.keys(same).map((name) => String(read(located!, name)))).toEqual(Object.values(same));
+  }
+});
+
+test("without links a content that links of another snapshot lead to stays there", async () => {
+  hub.push("model", "owner/both", modelFiles());
+  const before = await use.model("owner/both");
+  hub.push("model", "owner/both", { ...modelFiles(), "config.json": '{"a": 2}\n' });
+  const after = await use.model("owner/both", { settings: { symlinks: false } });
+  const weights = [before, after].map((located) => read(located, "model.safetensors").length);
+  expect(weights).toEqual([200_000, 200_000]);
 });
 
 test("a blob of another length than the hub's is replaced", async () => {

@@ -55,6 +55,12 @@ test("other folders count only where there is nothing else", () => {
   expect(chosen(chooseData(), "x/a.parquet", "y/z/b.parquet")).toEqual(["x/a.parquet", "y/z/b.parquet"]);
 });
 
+test("a file beside the folders of the splits hides none of them", () => {
+  const files = ["stats.json", "train/0.parquet", "test/0.parquet"];
+  expect(chosen(chooseData(["train", "test"]), ...files)).toEqual(["train/0.parquet", "test/0.parquet"]);
+  expect(chosen(chooseData(["train", "test"]), "train.jsonl", "test/0.jsonl")).toEqual(["train.jsonl", "test/0.jsonl"]);
+});
+
 test("of splits that are named, those asked for", () => {
   const of = (...splits: string[]) =>
     chosen(chooseData(splits), ...["train_sft", "train_gen", "test_sft", "test_gen"].map((n) => `data/${n}-0.parquet`));

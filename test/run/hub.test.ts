@@ -120,6 +120,18 @@ describe("a run", () => {
     expect(resolved().filter((path) => path.endsWith(".safetensors"))).toEqual([]);
   });
 
+  test("takes a mixer's data sets and a tokenizer at the revisions behind their names", async () => {
+    const tokenizer = hub.push("model", "tiny/tokenizer", filesOf(local));
+    hub.push("model", "tiny/tokenizer", { "config.json": "{}" });
+    const events = await carryThrough("sft", {
+      ...{ ...COMMON, model_name_or_path: local, tokenizer_name_or_path: `tiny/tokenizer@${tokenizer}` },
+      ...{ dataset_mixer: { [`tiny/chats@${chats}`]: 1 }, output_dir: join(folder, "at") },
+    });
+    const { facts } = events.find((event) => event.kind === "prepared")!;
+    expect(facts).toContainEqual(["data set", `tiny/chats at ${chats}`]);
+    expect(facts).toContainEqual(["tokenizer", `tiny/tokenizer at ${tokenizer}`]);
+  });
+
   test("takes dataset_name at dataset_revision", async () => {
     const run = (revision: Keys) =>
       carryThrough("sft", {
