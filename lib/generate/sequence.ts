@@ -48,8 +48,10 @@ export class Sequence {
     return this.size - this.numComputed;
   }
 
+  /** The answer's next token. */
   append(token: number): void {
     this.all[this.size++] = token;
+    this.sampler.note(token);
   }
 
   /** Shares what the cache has of the tokens' beginning. The last token is left: what follows it is asked. */
@@ -69,7 +71,7 @@ export class Sequence {
     this.numShared ??= this.numComputed;
   }
 
-  /** So many more tokens are in the cache; the pages they filled are there for others. */
+  /** So many more tokens will be in the cache for whatever is enqueued next; the pages they fill are there for others. */
   advance(count: number, pool: PagePool, pageSize: number): void {
     this.numComputed += count;
     for (; (this.numPublished + 1) * pageSize <= this.numComputed; this.numPublished++) {
