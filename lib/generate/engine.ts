@@ -31,6 +31,13 @@ export interface EngineOptions {
   readonly sharePrefixes?: boolean | undefined;
 }
 
+/** A step that is enqueued. */
+interface Flight {
+  readonly outcomes: Promise<readonly Outcome[]>;
+  /** Whether the next step depends on what is done here with its tokens. */
+  readonly isAwaited: boolean;
+}
+
 /** Tokens of a page of the cache. */
 const PAGE_SIZE = 16;
 const MOST_PAGES = 2 ** 26;
@@ -156,32 +163,45 @@ export class Engine implements TextGenerator, AsyncDisposable {
     return job;
   }
 
-  /** Steps until nothing is left to do. An error of a step ends all requests, and the engine. */
+  /**
+   * Steps until nothing is left to do. While a step runs, the next one is enqueued: its tokens are those that the device
+   * draws, so that it need not wait for anyone. An error of a step ends all requests, and the engine.
+   */
   private async run(): Promise<void> {
     await undefined; // what is asked in one go shares the first step, and what is given up at once has none
+    let flight: Flight | undefined;
     try {
-      for (let shares = this.scheduler.next(); shares.length > 0; shares = this.scheduler.next()) {
-        await this.land(await this.enqueue(shares));
+      for (;;) {
+        const next = flight?.isAwaited ? undefined : this.enqueue(this.scheduler.next());
+        if (flight === undefined && next === undefined) break;
+        if (flight !== undefined) await this.land(await flight.outcomes);
+        flight = next;
       }
     } catch (error) {
       this.failure ??= error;
       this.answers.endAll(error);
+      await flight?.outcomes.catch(() => undefined);
     }
     this.loop = undefined;
   }
 
-  private enqueue(shares: readonly Share[]): Promise<Outcome[]> {
+  private enqueue(shares: readonly Share[]): Flight | undefined {
+    if (shares.length === 0) return undefined;
     const parts = shares.map((share) => this.partOf(share));
     const outcomes = this.steps.enqueue(parts);
-    for (const { sequence, count } of parts) sequence.advance(count, this.pool, PAGE_SIZE);
+    outcomes.catch(() => undefined); // whoever lands it sees the error, and others what became of the engine
+    for (const { sequence, count, draws } of parts) {
+      sequence.advance(count, this.pool, PAGE_SIZE);
+      if (draws) sequence.numAhead++;
+    }
     this.numSteps++;
-    return outcomes;
+    return { outcomes, isAwaited: parts.some(({ sequence, draws }) => draws && sequence.sampler.needsTokens) };
   }
 
   private partOf({ sequence, count }: Share): Part {
     const { numComputed: first, promptLength } = sequence;
     const end = first + count;
-    const draws = end === sequence.tokens.length && sequence.maxNewTokens > 0;
+    const draws = end === sequence.tokens.length + sequence.numAhead && sequence.maxNewTokens > 0;
     const scored: number[] = [];
     if (this.answers.scoresPrompt(sequence)) {
       for (let at = first; at < Math.min(end, promptLength - 1); at++) scored.push(at - first);
@@ -204,7 +224,11 @@ export class Engine implements TextGenerator, AsyncDisposable {
         await pause();
       }
       if (first + count >= sequence.promptLength) this.answers.readPrompt(sequence);
-      if (token !== undefined) this.answers.grow(sequence, token, logits);
+      if (token !== undefined) {
+        sequence.numAhead--;
+        this.answers.grow(sequence, token, logits);
+        sequence.publish(this.pool, PAGE_SIZE);
+      }
       await pause();
     }
     this.answers.holdUnread();

@@ -1,5 +1,8 @@
+import type { Moves } from "../kernels/sample_tokens.js";
 import type { NewTokens } from "../model/decode.js";
+import type { Tensor } from "../tensor/tensor.js";
 import type { Share } from "./scheduler.js";
+import type { Sequence } from "./sequence.js";
 
 /** A sequence's share of a step, and what is asked behind its tokens. */
 export interface Part extends Share {
@@ -13,11 +16,21 @@ export interface Part extends Share {
   readonly keepsLogits: boolean;
 }
 
-/** The tokens of a step, one part behind the other. `asked`: tokens of parts behind which logits are asked. */
+/** Tokens that the step before draws: for each of these sequences one, in the row of its index. */
+export interface Drawn {
+  readonly sequences: ReadonlyMap<Sequence, number>;
+  readonly tokens: Tensor<"R">;
+}
+
+/**
+ * The tokens of a step, one part behind the other. `asked`: tokens of parts behind which logits are asked. `drawn`: where
+ * the last tokens of sequences are that run ahead.
+ */
 export function packParts(
   parts: readonly Part[],
   asked: readonly { readonly part: Part; readonly at: number }[],
   pageSize: number,
+  drawn: Drawn | undefined,
 ): NewTokens {
   const size = parts.reduce((sum, { count }) => sum + count, 0);
   const width = Math.max(...parts.map(({ first, count }) => Math.ceil((first + count) / pageSize)));
@@ -28,6 +41,7 @@ export function packParts(
     pages: new Int32Array(parts.length * width).fill(-1),
   };
   const begins = new Map<Part, number>();
+  const [from, to]: [number[], number[]] = [[], []];
   let begin = 0;
   parts.forEach((part, p) => {
     const { sequence, first, count } = part;
@@ -37,7 +51,12 @@ export function packParts(
     packed.sequences.fill(p, begin, begin + count);
     packed.pages.set(sequence.pages.slice(0, width), p * width);
     begin += count;
+    if (first + count === sequence.tokens.length + 1) {
+      from.push(drawn!.sequences.get(sequence)!);
+      to.push(begin - 1);
+    }
   });
   const rows = Int32Array.from(asked, ({ part, at }) => begins.get(part)! + at);
-  return { ...packed, numSequences: parts.length, rows };
+  const moves = { drawn: drawn?.tokens, from: Int32Array.from(from), to: Int32Array.from(to) };
+  return { ...packed, ...(to.length > 0 && { moves: moves as Moves }), numSequences: parts.length, rows };
 }

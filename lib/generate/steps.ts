@@ -4,7 +4,7 @@ import { KvCache } from "../model/kv_cache.js";
 import type { Llama } from "../model/llama.js";
 import { Arena } from "../tensor/arena.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { type Part, packParts } from "./parts.js";
+import { type Drawn, type Part, packParts } from "./parts.js";
 
 /** What came of a part. */
 export interface Outcome {
@@ -20,6 +20,9 @@ export interface Outcome {
 export class Steps implements Disposable {
   private readonly cache: KvCache;
   private readonly arena: Arena;
+  /** For the tokens that are drawn in a step, which the next one reads. */
+  private readonly kept: Arena;
+  private last: Drawn | undefined;
 
   constructor(
     private readonly model: Llama,
@@ -28,9 +31,13 @@ export class Steps implements Disposable {
     const { device, config, parameters } = model;
     this.cache = new KvCache(device, config, { pages, pageSize, dtype: parameters.dtype });
     this.arena = new Arena(device);
+    this.kept = new Arena(device);
   }
 
-  /** The parts' tokens are in the cache for whatever is enqueued from here on. */
+  /**
+   * The parts' tokens are in the cache for whatever is enqueued from here on. The last token of a part may be one that the
+   * step before draws.
+   */
   enqueue(parts: readonly Part[]): Promise<Outcome[]> {
     const { model, arena, cache } = this;
     // Rows of logits: first those by which tokens are drawn, at their end and behind them those that are asked.
@@ -41,10 +48,12 @@ export class Steps implements Disposable {
       ...parts.flatMap((part) => part.scored.map((at) => ({ part, at }))),
     ];
     arena.reset();
-    const logits = decode(model, arena, cache, packParts(parts, asked, cache.pageSize));
+    const logits = decode(model, arena, cache, packParts(parts, asked, cache.pageSize, this.last));
     const floats = asked.length > plain.length ? rowsFrom(logits!, plain.length).readFloats() : undefined;
-    const tokens = drawn.length > 0 ? (this.draw(logits!, drawn).read() as Promise<Int32Array>) : undefined;
-    return this.collect(parts, drawn, { numPlain: plain.length, floats, tokens });
+    const tokens = drawn.length > 0 ? this.draw(logits!, drawn) : undefined;
+    this.last = tokens && { tokens, sequences: new Map(drawn.map(({ sequence }, row) => [sequence, row])) };
+    const ids = tokens?.read() as Promise<Int32Array> | undefined;
+    return this.collect(parts, drawn, { numPlain: plain.length, floats, tokens: ids });
   }
 
   /** The next tokens of the sequences that the first rows are of. */
@@ -54,7 +63,8 @@ export class Steps implements Disposable {
     const changes = drawn.flatMap(({ sequence }, row) => sequence.sampler.changes(row, V));
     if (changes.length > 0) adjustLogits(this.arena, rows, changes);
     const draws = drawn.map(({ sequence }) => sequence.sampler.draw());
-    return sampleTokens(this.arena, rows, draws);
+    this.kept.reset(); // whatever reads the tokens of the step before is enqueued
+    return sampleTokens(this.arena, rows, draws, this.kept);
   }
 
   private async collect(parts: readonly Part[], drawn: readonly Part[], reads: Reads): Promise<Outcome[]> {
@@ -73,8 +83,7 @@ export class Steps implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.cache[Symbol.dispose]();
-    this.arena[Symbol.dispose]();
+    for (const owner of [this.cache, this.arena, this.kept]) owner[Symbol.dispose]();
   }
 }
 

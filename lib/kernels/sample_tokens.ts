@@ -33,15 +33,20 @@ export function adjustLogits(arena: Arena, logits: Tensor<"R,V">, changes: reado
   call("adjust_logits", { rows, ids, change: arena.from<"E,2">(both, [changes.length, 2]), logits });
 }
 
-/** A token for each row of logits, i32. See native/kernels/sample_tokens.h. */
-export function sampleTokens(arena: Arena, logits: Tensor<"R,V">, draws: readonly Draw[]): Tensor<"R"> {
+/** A token for each row of logits, i32, in `keep`. See native/kernels/sample_tokens.h. */
+export function sampleTokens(
+  arena: Arena,
+  logits: Tensor<"R,V">,
+  draws: readonly Draw[],
+  keep: Arena = arena,
+): Tensor<"R"> {
   const settings = new Float32Array(3 * draws.length);
   const numbers = new Int32Array(2 * draws.length);
   draws.forEach(({ temperature, topP, minP, topK, random }, row) => {
     settings.set([temperature, topP, minP], 3 * row);
     numbers.set([topK, random], 2 * row);
   });
-  const tokens = arena.empty<"R">([draws.length], "i32");
+  const tokens = keep.empty<"R">([draws.length], "i32");
   call("sample_tokens", {
     logits,
     settings: arena.from<"R,3">(settings, [draws.length, 3]),
@@ -49,4 +54,16 @@ export function sampleTokens(arena: Arena, logits: Tensor<"R,V">, draws: readonl
     tokens,
   });
   return tokens;
+}
+
+/** Tokens that were drawn in one step, and their places in the next: drawn[from[n]] goes to to[n]. */
+export interface Moves {
+  readonly drawn: Tensor<"R">;
+  readonly from: Int32Array;
+  readonly to: Int32Array;
+}
+
+/** Overwrites tokens by some that were drawn. See native/kernels/sample_tokens.h. */
+export function moveTokens(arena: Arena, tokens: Tensor<"T">, { drawn, from, to }: Moves): void {
+  call("move_tokens", { sampled: drawn, from: arena.from<"N">(from), to: arena.from<"N">(to), tokens });
 }
