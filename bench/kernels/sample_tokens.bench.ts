@@ -22,18 +22,8 @@ const changes: KernelBench = {
     change: 1,
   },
 };
-const moves: KernelBench = {
-  kernel: "move_tokens",
-  axes: [{ S: 16, N: 16, T: 16 }],
-  inputs: {
-    from: ({ N }) => Int32Array.from({ length: N! }, (_, n) => n),
-    to: ({ N }) => Int32Array.from({ length: N! }, (_, n) => n),
-  },
-};
-
 export const benches: KernelBench[] = [
   ...entries,
   changes,
-  moves,
-  ...[...entries, changes, moves].map((entry) => ({ ...entry, on: "cuda" }) as const),
+  ...[...entries, changes].map((entry) => ({ ...entry, on: "cuda" }) as const),
 ];

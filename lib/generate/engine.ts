@@ -42,7 +42,7 @@ interface Flight {
 const PAGE_SIZE = 16;
 const MOST_PAGES = 2 ** 26;
 const GIB = 2 ** 30;
-/** Milliseconds of sampling and scoring after which others have their turn. */
+/** Milliseconds of telling and scoring after which others have their turn. */
 const MOST_AT_A_STRETCH = 10;
 const DEFAULTS = {
   cpu: { maxSequences: 32, cacheBytes: GIB },

@@ -5,7 +5,7 @@ namespace ww::cuda {
 
 namespace {
 
-constexpr int kThreads = 1024, kWarps = kThreads / kWarp, kFewThreads = 256;
+constexpr int kThreads = 512, kWarps = kThreads / kWarp, kFewThreads = 256;
 constexpr float kStep = 1.0f / 512;  // adding it rounds what is less to multiples of 2^-32; what is more is one already
 constexpr double kUnits = 4294967296.0;
 
@@ -36,7 +36,7 @@ static __device__ __forceinline__ uint64_t over_block(uint64_t value, const Join
   }
   if (lane == 0) of_warps[warp] = value;
   __syncthreads();
-  value = of_warps[lane];
+  value = lane < kWarps ? of_warps[lane] : 0;
   for (int offset = kWarp / 2; offset > 0; offset /= 2) {
     value = join(value, __shfl_xor_sync(kAllLanes, value, offset));
   }

@@ -44,12 +44,12 @@ interface Settings {
   readonly minP?: number;
 }
 
-// One token; a row that ends within a vector; more rows than threads; several blocks.
+// One token; a row that ends within a vector; more rows than threads; a few blocks.
 const axes = [
   { R: 1, V: 1 },
   { R: 3, V: 5 },
-  { R: 40, V: 33 },
-  { R: 2, V: 3001 },
+  { R: 12, V: 33 },
+  { R: 2, V: 1501 },
 ];
 /** `spread` as a trained model's logits have it, and few enough values that many are equal. */
 const logits =
@@ -95,7 +95,7 @@ describe.each<[string, Settings]>([
 });
 
 describe("a real vocabulary", () => {
-  for (const settings of [{ temperature: 0 }, {}, { temperature: 0.7, topP: 0.95 }, { topK: 50 }, { topK: 32063 }]) {
+  for (const settings of [{ temperature: 0 }, { temperature: 0.7, topP: 0.95 }, { topK: 50 }]) {
     const inputs = inputsOf(settings, logits(3));
     conformance("sample_tokens", { reference: reference.sampleTokens, axes: [{ R: 1, V: 32064 }], inputs });
   }
