@@ -16,7 +16,7 @@ const MAY_IMPORT: Record<string, string> = {
   "lib/optim": "lib/base lib/tensor lib/kernels lib/model",
   "lib/checkpoint": "lib/base lib/native lib/tensor lib/kernels lib/model lib/optim",
   "lib/train": "lib/base lib/tensor lib/kernels lib/data lib/model lib/optim lib/checkpoint",
-  "lib/generate": "lib/base lib/tensor lib/text lib/model",
+  "lib/generate": "lib/base lib/tensor lib/kernels lib/text lib/model",
   "lib/serve": "lib/base lib/text lib/generate",
   "lib/feedback": "lib/base lib/text lib/data lib/generate",
   "lib/curate": "lib/base lib/text lib/data",

@@ -2,18 +2,18 @@ import { randomInt } from "node:crypto";
 import { setImmediate as turn } from "node:timers/promises";
 import { AbortedError, ConfigError } from "../base/errors.js";
 import { Random } from "../base/random.js";
-import { decode } from "../model/decode.js";
 import { KvCache } from "../model/kv_cache.js";
 import type { Llama } from "../model/llama.js";
-import { Arena } from "../tensor/arena.js";
+import { checkRequest, positive } from "./admission.js";
+import { Answers } from "./answers.js";
 import { Job } from "./job.js";
 import { PagePool } from "./page_pool.js";
+import type { Part } from "./parts.js";
 import type { EngineStats, GenerationEvent, GenerationRequest, TextGenerator } from "./request.js";
 import { Sampler } from "./sampler.js";
 import { Scheduler, type Share } from "./scheduler.js";
-import { type Scorer, scoreToken } from "./scores.js";
 import { Sequence } from "./sequence.js";
-import { packShares } from "./shares.js";
+import { type Outcome, Steps } from "./steps.js";
 import { TextStream } from "./text_stream.js";
 
 export interface EngineOptions {
@@ -31,11 +31,18 @@ export interface EngineOptions {
   readonly sharePrefixes?: boolean | undefined;
 }
 
+/** A step that is enqueued. */
+interface Flight {
+  readonly outcomes: Promise<readonly Outcome[]>;
+  /** Whether the next step depends on what is done here with its tokens. */
+  readonly isAwaited: boolean;
+}
+
 /** Tokens of a page of the cache. */
 const PAGE_SIZE = 16;
 const MOST_PAGES = 2 ** 26;
 const GIB = 2 ** 30;
-/** Milliseconds of sampling and scoring after which others have their turn. */
+/** Milliseconds of telling and scoring after which others have their turn. */
 const MOST_AT_A_STRETCH = 10;
 const DEFAULTS = {
   cpu: { maxSequences: 32, cacheBytes: GIB },
@@ -51,23 +58,22 @@ const DEFAULTS = {
  */
 export class Engine implements TextGenerator, AsyncDisposable {
   readonly maxTokens: number;
-  private readonly cache: KvCache;
-  private readonly arena: Arena;
+  private readonly steps: Steps;
   private readonly pool: PagePool;
   private readonly scheduler: Scheduler;
-  private readonly jobs = new Map<Sequence, { readonly job: Job; readonly choice: number }>();
-  private readonly bytesOf: (id: number) => Uint8Array;
+  private readonly answers: Answers;
+  private readonly sharesPrefixes: boolean;
   private loop: Promise<void> | undefined;
   private failure: unknown;
   private ending: Promise<void> | undefined;
-  private readonly done = { promptTokens: 0, cachedTokens: 0, generatedTokens: 0, steps: 0 };
+  private numSteps = 0;
 
   /** The model is not to change or end while requests run. Throws ConfigError for options that cannot be. */
   constructor(
     private readonly model: Llama,
-    private readonly options: EngineOptions = {},
+    options: EngineOptions = {},
   ) {
-    const { config, device, parameters } = model;
+    const { config, device } = model;
     const defaults = DEFAULTS[device.kind === "cuda" ? "cuda" : "cpu"];
     const maxSequences = positive("maxSequences", options.maxSequences ?? defaults.maxSequences);
     const tokensPerStep = positive("tokensPerStep", options.tokensPerStep ?? 512);
@@ -78,15 +84,19 @@ export class Engine implements TextGenerator, AsyncDisposable {
     if (pages > MOST_PAGES)
       throw new ConfigError("cacheTokens", `${cacheTokens}, expected at most ${MOST_PAGES * PAGE_SIZE}`);
     this.maxTokens = Math.min(config.maxPositionEmbeddings, pages * PAGE_SIZE);
-    this.bytesOf = options.bytesOf ?? (() => new Uint8Array());
     this.pool = new PagePool(pages);
     this.scheduler = new Scheduler(this.pool, {
       pageSize: PAGE_SIZE,
       maxSequences,
       tokensPerStep: Math.max(tokensPerStep, maxSequences),
     });
-    this.cache = new KvCache(device, config, { pages, pageSize: PAGE_SIZE, dtype: parameters.dtype });
-    this.arena = new Arena(device);
+    this.sharesPrefixes = options.sharePrefixes !== false;
+    this.answers = new Answers(this.scheduler, {
+      bytesOf: options.bytesOf ?? (() => new Uint8Array()),
+      stopTokens: options.stopTokens ?? [],
+      sharePrefixes: this.sharesPrefixes,
+    });
+    this.steps = new Steps(model, { pages, pageSize: PAGE_SIZE });
   }
 
   /** Tokens that the cache has room for by default, as far as memory is concerned. */
@@ -109,7 +119,8 @@ export class Engine implements TextGenerator, AsyncDisposable {
       pagesKept: this.pool.numKept,
       preemptions: this.scheduler.numPreemptions,
       hasFailed: this.failure !== undefined,
-      ...this.done,
+      steps: this.numSteps,
+      ...this.answers.done,
     };
   }
 
@@ -119,7 +130,7 @@ export class Engine implements TextGenerator, AsyncDisposable {
     const abort = (): void => {
       const [{ numNewTokens, maxNewTokens }] = job.sequences as [Sequence];
       job.fail(new AbortedError(0, `stopped after ${numNewTokens} of at most ${maxNewTokens} tokens`));
-      this.end(job);
+      this.answers.end(job);
     };
     if (signal?.aborted) abort();
     signal?.addEventListener("abort", abort, { once: true });
@@ -127,45 +138,21 @@ export class Engine implements TextGenerator, AsyncDisposable {
       for (let event = await job.next(); event !== undefined; event = await job.next()) yield event;
     } finally {
       signal?.removeEventListener("abort", abort);
-      this.end(job);
+      this.answers.end(job);
     }
   }
 
   private begin(request: GenerationRequest): Job {
     if (this.failure !== undefined) throw this.failure;
     const { prompt, choices = 1, stop = [] } = request;
-    const vocabulary = this.model.config.vocabSize;
-    if (prompt.length === 0) throw new ConfigError("prompt", "0 tokens, expected at least one");
-    const unknown = prompt.find((id) => id < 0 || id >= vocabulary);
-    if (unknown !== undefined) throw new ConfigError("prompt", `token ${unknown}, expected ids below ${vocabulary}`);
-    const room = this.maxTokens - prompt.length;
-    const maxNewTokens = Math.min(request.maxNewTokens ?? room, room);
-    if (room < (request.maxNewTokens === 0 ? 0 : 1)) {
-      throw new ConfigError(
-        "prompt",
-        `${prompt.length} tokens, expected fewer than the ${this.maxTokens} there is room for`,
-      );
-    }
-    if (!(Number.isInteger(maxNewTokens) && maxNewTokens >= 0)) {
-      throw new ConfigError("maxNewTokens", `${request.maxNewTokens}, expected a whole number`);
-    }
-    if (request.seed !== undefined && !Number.isSafeInteger(request.seed)) {
-      throw new ConfigError("seed", `${request.seed}, expected a whole number`);
-    }
-    positive("choices", choices);
-    if (request.logprobs !== undefined && !(Number.isInteger(request.logprobs) && request.logprobs >= 0)) {
-      throw new ConfigError("logprobs", `${request.logprobs}, expected a whole number`);
-    }
-    if (stop.includes("")) throw new ConfigError("stop", "an empty text, expected one to stop at");
-
+    const { vocabSize } = this.model.config;
+    const maxNewTokens = checkRequest(request, { vocabSize, maxTokens: this.maxTokens });
     const seed = request.seed ?? randomInt(2 ** 47);
     const job = new Job(request, choices);
     for (let choice = 0; choice < choices; choice++) {
       const sampler = new Sampler(request, prompt, new Random(seed, choice));
       const mayShare = this.sharesPrefixes && !(request.promptLogprobs === true && choice === 0);
-      const sequence = new Sequence(prompt, maxNewTokens, sampler, new TextStream(stop), { mayShare });
-      job.sequences.push(sequence);
-      this.jobs.set(sequence, { job, choice });
+      this.answers.add(new Sequence(prompt, maxNewTokens, sampler, new TextStream(stop), { mayShare }), job);
     }
     job.onRead = () => {
       for (const sequence of job.sequences) if (!sequence.isEnded) this.scheduler.resume(sequence);
@@ -176,133 +163,75 @@ export class Engine implements TextGenerator, AsyncDisposable {
     return job;
   }
 
-  private get sharesPrefixes(): boolean {
-    return this.options.sharePrefixes !== false;
-  }
-
-  /** Frees what a request still holds. */
-  private end(job: Job): void {
-    for (const sequence of job.sequences) if (!sequence.isEnded) this.retire(sequence);
-  }
-
-  private retire(sequence: Sequence): void {
-    sequence.isEnded = true;
-    this.scheduler.remove(sequence);
-    this.jobs.delete(sequence);
-  }
-
-  /** Steps until nothing is left to do. An error of a step ends all requests, and the engine. */
+  /**
+   * Steps until nothing is left to do. While a step runs, the next one is enqueued: its tokens are those that the device
+   * draws, so that it need not wait for anyone. An error of a step ends all requests, and the engine.
+   */
   private async run(): Promise<void> {
     await undefined; // what is asked in one go shares the first step, and what is given up at once has none
+    let flight: Flight | undefined;
     try {
-      for (let shares = this.scheduler.next(); shares.length > 0; shares = this.scheduler.next())
-        await this.step(shares);
+      for (;;) {
+        const next = flight?.isAwaited ? undefined : this.enqueue(this.scheduler.next());
+        if (flight === undefined && next === undefined) break;
+        if (flight !== undefined) await this.land(await flight.outcomes);
+        flight = next;
+      }
     } catch (error) {
       this.failure ??= error;
-      this.endAll(error);
+      this.answers.endAll(error);
+      await flight?.outcomes.catch(() => undefined);
     }
     this.loop = undefined;
   }
 
-  private async step(shares: readonly Share[]): Promise<void> {
-    const asked = shares.map((share) => this.rowsOf(share));
-    this.arena.reset();
-    const logits = decode(this.model, this.arena, this.cache, packShares(shares, asked, PAGE_SIZE));
-    const floats = logits === undefined ? undefined : await logits.readFloats();
-    if (floats === undefined) await this.model.device.sync();
-    this.done.steps++;
+  private enqueue(shares: readonly Share[]): Flight | undefined {
+    if (shares.length === 0) return undefined;
+    const parts = shares.map((share) => this.partOf(share));
+    const outcomes = this.steps.enqueue(parts);
+    outcomes.catch(() => undefined); // whoever lands it sees the error, and others what became of the engine
+    for (const { sequence, count, draws } of parts) {
+      sequence.advance(count, this.pool, PAGE_SIZE);
+      if (draws) sequence.numAhead++;
+    }
+    this.numSteps++;
+    return { outcomes, isAwaited: parts.some(({ sequence, draws }) => draws && sequence.sampler.needsTokens) };
+  }
 
-    let row = 0;
+  private partOf({ sequence, count }: Share): Part {
+    const { numComputed: first, promptLength } = sequence;
+    const end = first + count;
+    const draws = end === sequence.tokens.length + sequence.numAhead && sequence.maxNewTokens > 0;
+    const scored: number[] = [];
+    if (this.answers.scoresPrompt(sequence)) {
+      for (let at = first; at < Math.min(end, promptLength - 1); at++) scored.push(at - first);
+    }
+    return { sequence, first, count, scored, draws, keepsLogits: draws && this.answers.scoresTokens(sequence) };
+  }
+
+  /** What came of a step is told, answer by answer. */
+  private async land(outcomes: readonly Outcome[]): Promise<void> {
     let began = performance.now();
-    for (const [i, { sequence, count }] of shares.entries()) {
-      const first = sequence.numComputed;
-      if (!sequence.isEnded) sequence.advance(count, this.pool, PAGE_SIZE); // else its caller has gone in the meantime
-      for (const at of asked[i]!) {
-        const logits = rowOf(floats!, row++, this.model.config.vocabSize);
-        if (!sequence.isEnded) this.take(sequence, first + at, logits);
-        if (performance.now() - began < MOST_AT_A_STRETCH) continue;
-        await turn();
-        began = performance.now();
+    const pause = async (): Promise<void> => {
+      if (performance.now() - began < MOST_AT_A_STRETCH) return;
+      await turn();
+      began = performance.now();
+    };
+    for (const { part, scored, token, logits } of outcomes) {
+      const { sequence, first, count } = part;
+      for (const [i, behind] of scored.entries()) {
+        this.answers.scorePrompt(sequence, first + part.scored[i]!, behind);
+        await pause();
       }
+      if (first + count >= sequence.promptLength) this.answers.readPrompt(sequence);
+      if (token !== undefined) {
+        sequence.numAhead--;
+        this.answers.grow(sequence, token, logits);
+        sequence.publish(this.pool, PAGE_SIZE);
+      }
+      await pause();
     }
-    for (const { job } of [...this.jobs.values()]) if (job.isFull && !job.isHeld) this.hold(job);
-  }
-
-  /** Those of a share's tokens behind which logits are needed: its sequence's last, and for scores the whole prompt's. */
-  private rowsOf({ sequence, count }: Share): number[] {
-    const { job, choice } = this.jobs.get(sequence)!;
-    const all = Array.from({ length: count }, (_, i) => i);
-    return all.filter((i) => {
-      const at = sequence.numComputed + i;
-      return at === sequence.tokens.length - 1 || (choice === 0 && job.scoresPrompt);
-    });
-  }
-
-  /** What follows token `at` of a sequence is known. What goes wrong with it is its request's alone. */
-  private take(sequence: Sequence, at: number, logits: Float32Array): void {
-    const { job } = this.jobs.get(sequence)!;
-    try {
-      this.follow(sequence, at, logits);
-    } catch (error) {
-      job.fail(error);
-      this.end(job);
-    }
-  }
-
-  private follow(sequence: Sequence, at: number, logits: Float32Array): void {
-    const { job } = this.jobs.get(sequence)!;
-    if (at < sequence.promptLength - 1) {
-      job.scores[at] = scoreToken(logits, sequence.tokens[at + 1]!, this.scorer(job));
-      return;
-    }
-    if (!job.isPromptTold) this.tellPrompt(job, sequence);
-    if (sequence.maxNewTokens === 0) this.finish(sequence, "length", "");
-    else this.grow(sequence, logits);
-  }
-
-  /** An answer gets its next token. */
-  private grow(sequence: Sequence, logits: Float32Array): void {
-    const { job, choice } = this.jobs.get(sequence)!;
-    const score = job.request.logprobs === undefined ? undefined : this.scorer(job);
-    const raw = score && logits.slice(); // the sampler changes them
-    const id = sequence.sampler.next(logits);
-    const stopTokens = job.request.stopTokens ?? this.options.stopTokens ?? [];
-    if (stopTokens.includes(id)) {
-      this.finish(sequence, "stop", sequence.text.end());
-      return;
-    }
-    sequence.append(id);
-    this.done.generatedTokens++;
-    const { text, isStopped } = sequence.text.push(this.bytesOf(id));
-    job.tell({ kind: "token", choice, id, text, ...(score && { score: scoreToken(raw!, id, score) }) });
-    if (isStopped) this.finish(sequence, "stop", "");
-    else if (sequence.numNewTokens === sequence.maxNewTokens) this.finish(sequence, "length", sequence.text.end());
-  }
-
-  /** Answers that nobody reads make room for others; they go on where they were when their caller has read on. */
-  private hold(job: Job): void {
-    job.isHeld = true;
-    for (const sequence of job.sequences) if (!sequence.isEnded) this.scheduler.remove(sequence);
-  }
-
-  private tellPrompt(job: Job, sequence: Sequence): void {
-    const { promptLength, numShared = 0 } = sequence;
-    this.done.promptTokens += promptLength;
-    this.done.cachedTokens += numShared;
-    const scores = job.scoresPrompt ? { scores: job.scores } : {};
-    job.tell({ kind: "prompt", cachedTokens: numShared, ...scores });
-    sequence.mayShare = this.sharesPrefixes;
-    for (const other of job.sequences.slice(1)) this.scheduler.add(other);
-  }
-
-  private finish(sequence: Sequence, finish: "stop" | "length", text: string): void {
-    const { job, choice } = this.jobs.get(sequence)!;
-    this.retire(sequence);
-    job.tell({ kind: "end", choice, finish, text, numTokens: sequence.numNewTokens });
-  }
-
-  private scorer({ request }: Job): Scorer {
-    return { count: request.logprobs ?? 0, bytesOf: this.bytesOf };
+    this.answers.holdUnread();
   }
 
   /** Ends all requests with an AbortedError, and frees the cache. */
@@ -313,24 +242,8 @@ export class Engine implements TextGenerator, AsyncDisposable {
 
   private async shutDown(): Promise<void> {
     this.failure ??= new AbortedError(0, "the engine was shut down");
-    this.endAll(this.failure);
+    this.answers.endAll(this.failure);
     await this.loop;
-    this.cache[Symbol.dispose]();
-    this.arena[Symbol.dispose]();
+    this.steps[Symbol.dispose]();
   }
-
-  private endAll(error: unknown): void {
-    for (const { job } of this.jobs.values()) {
-      job.fail(error);
-      this.end(job);
-    }
-  }
-}
-
-const rowOf = (logits: Float32Array, row: number, size: number): Float32Array =>
-  logits.subarray(row * size, (row + 1) * size);
-
-function positive(key: string, value: number): number {
-  if (Number.isInteger(value) && value > 0) return value;
-  throw new ConfigError(key, `${value}, expected a positive integer`);
 }

@@ -1,18 +1,18 @@
 import { ConfigError } from "../base/errors.js";
 import type { Random } from "../base/random.js";
+import type { Draw, LogitChange } from "../kernels/sample_tokens.js";
 import type { SamplingOptions } from "./request.js";
-
-/** Tokens that are looked at first where only the likeliest count; more of them only if these do not hold enough. */
-const FIRST_CANDIDATES = 128;
 
 type Options = { readonly [Key in keyof Omit<SamplingOptions, "seed" | "logitBias">]-?: number };
 
-/** Draws the tokens of one answer. It remembers them, for the penalties. */
+/** How the tokens of one answer are drawn: settings, random numbers, and for the penalties what it said. The device draws. */
 export class Sampler {
+  /** Whether a draw depends on the tokens before it. */
+  readonly needsTokens: boolean;
   private readonly options: Options;
   private readonly logitBias: ReadonlyMap<number, number>;
   private readonly seen: Set<number>; // in the prompt or the answer, where repetition is penalised
-  private readonly counts = new Map<number, number>(); // of the answer
+  private readonly counts = new Map<number, number>(); // of the answer, where they are penalised
 
   /** Throws ConfigError for an option out of its range. */
   constructor(
@@ -29,75 +29,34 @@ export class Sampler {
       if (!Number.isFinite(bias)) throw new ConfigError("logitBias", `${bias}, expected numbers`);
     }
     this.seen = new Set(repetitionPenalty === 1 ? [] : prompt);
+    this.needsTokens = repetitionPenalty !== 1 || presencePenalty !== 0 || frequencyPenalty !== 0;
   }
 
-  /** The next token by its logits [V], which are changed. */
-  next(logits: Float32Array): number {
-    this.adjust(logits);
-    const token = this.draw(logits);
-    this.counts.set(token, (this.counts.get(token) ?? 0) + 1);
-    this.seen.add(token);
-    return token;
+  /** How the next token is drawn. */
+  draw(): Draw {
+    return { ...this.options, random: this.options.temperature === 0 ? 0 : this.random.nextUint32() };
   }
 
-  private adjust(logits: Float32Array): void {
+  /** What becomes of the logits before the draw, in row `row` of those of `size` tokens. */
+  changes(row: number, size: number): LogitChange[] {
     const { repetitionPenalty, presencePenalty, frequencyPenalty } = this.options;
-    if (repetitionPenalty !== 1) {
-      for (const id of this.seen) {
-        const logit = logits[id]!;
-        logits[id] = logit > 0 ? logit / repetitionPenalty : logit * repetitionPenalty;
-      }
+    const ids = new Set([...this.seen, ...this.counts.keys(), ...this.logitBias.keys()]);
+    const changes: LogitChange[] = [];
+    for (const id of ids) {
+      if (!(id >= 0 && id < size)) continue; // a bias of a token that there is not
+      const count = this.counts.get(id) ?? 0;
+      const penalty = count > 0 ? presencePenalty + count * frequencyPenalty : 0;
+      const repetition = this.seen.has(id) ? repetitionPenalty : 1;
+      changes.push({ row, id, repetition, shift: (this.logitBias.get(id) ?? 0) - penalty });
     }
-    if (presencePenalty !== 0 || frequencyPenalty !== 0) {
-      for (const [id, count] of this.counts) logits[id]! -= presencePenalty + count * frequencyPenalty;
-    }
-    for (const [id, bias] of this.logitBias) if (id >= 0 && id < logits.length) logits[id]! += bias;
+    return changes;
   }
 
-  private draw(logits: Float32Array): number {
-    const { temperature, topK, topP, minP } = this.options;
-    const likeliest = argmax(logits);
-    if (temperature === 0) return likeliest;
-    const highest = logits[likeliest]!;
-    const weightOf = (id: number): number => Math.exp((logits[id]! - highest) / temperature);
-    if (topK === 0 && topP >= 1 && minP === 0) {
-      const weights = new Float64Array(logits.length);
-      let total = 0;
-      for (let id = 0; id < logits.length; id++) total += weights[id] = weightOf(id);
-      let left = this.random.next() * total;
-      for (let id = 0; id < logits.length; id++) {
-        left -= weights[id]!;
-        if (left < 0) return id;
-      }
-      return likeliest; // rounding left the sum a hair short
-    }
-
-    const kept = this.candidates(logits, weightOf);
-    let left = this.random.next() * kept.reduce((sum, { weight }) => sum + weight, 0);
-    for (const { id, weight } of kept) {
-      left -= weight;
-      if (left < 0) return id;
-    }
-    return likeliest;
-  }
-
-  /** The likeliest tokens that topK, topP and minP leave, likeliest first: top-k first, then the share of what is left. */
-  private candidates(logits: Float32Array, weightOf: (id: number) => number) {
-    const { topK, topP, minP } = this.options;
-    const most = topK > 0 ? Math.min(topK, logits.length) : logits.length;
-    let all = 0; // weight of all that top-k leaves, if that is known without sorting
-    if (topP < 1 && topK === 0) for (let id = 0; id < logits.length; id++) all += weightOf(id);
-    for (let count = topK > 0 ? most : Math.min(FIRST_CANDIDATES, most); ; count = most) {
-      const sorted = likeliestOf(logits, count).map((id) => ({ id, weight: weightOf(id) }));
-      const total = topK > 0 ? sorted.reduce((sum, { weight }) => sum + weight, 0) : all;
-      let [kept, mass] = [0, 0];
-      for (const { weight } of sorted) {
-        if (kept > 0 && ((topP < 1 && mass >= topP * total) || weight < minP)) return sorted.slice(0, kept);
-        mass += weight;
-        kept++;
-      }
-      if (count === most) return sorted;
-    }
+  /** A token of the answer is known. */
+  note(token: number): void {
+    const { repetitionPenalty, presencePenalty, frequencyPenalty } = this.options;
+    if (repetitionPenalty !== 1) this.seen.add(token);
+    if (presencePenalty !== 0 || frequencyPenalty !== 0) this.counts.set(token, (this.counts.get(token) ?? 0) + 1);
   }
 }
 
@@ -115,72 +74,4 @@ function checkOptions(options: Options): void {
   check("repetitionPenalty", repetitionPenalty, isPenalty, "a number above 0");
   check("presencePenalty", presencePenalty, Number.isFinite(presencePenalty), "a number");
   check("frequencyPenalty", frequencyPenalty, Number.isFinite(frequencyPenalty), "a number");
-}
-
-/** The ids of the `count` largest logits, largest first, the lower id of two that are equal. */
-export function likeliestOf(logits: Float32Array, count: number): number[] {
-  return count <= MOST_IN_HEAP ? fewLikeliest(logits, count) : allByLikelihood(logits).slice(0, count);
-}
-
-/** Up to so many are found in a heap; more of them by sorting all, which takes the same time whatever they are. */
-const MOST_IN_HEAP = 512;
-
-function fewLikeliest(logits: Float32Array, count: number): number[] {
-  const isBelow = (a: number, b: number): boolean => logits[a]! < logits[b]! || (logits[a] === logits[b] && a > b);
-  const heap: number[] = []; // the least of them first
-  const sift = (from: number): void => {
-    for (let i = from; ; ) {
-      let child = 2 * i + 1;
-      if (child >= heap.length) return;
-      if (child + 1 < heap.length && isBelow(heap[child + 1]!, heap[child]!)) child++;
-      if (!isBelow(heap[child]!, heap[i]!)) return;
-      [heap[i], heap[child]] = [heap[child]!, heap[i]!];
-      i = child;
-    }
-  };
-  if (count === 0) return heap;
-  for (let id = 0; id < logits.length; id++) {
-    if (heap.length < count) {
-      heap.push(id);
-      if (heap.length === count) for (let i = count >> 1; i >= 0; i--) sift(i);
-    } else if (logits[id]! > logits[heap[0]!]!) {
-      heap[0] = id;
-      sift(0);
-    }
-  }
-  return heap.sort((a, b) => (isBelow(a, b) ? 1 : -1));
-}
-
-/** Sorts numbers, not ids by a comparison: a logit's bits in the order of the logits, and behind them the id from the last. */
-function allByLikelihood(logits: Float32Array): number[] {
-  const bits = new Int32Array(logits.slice().buffer);
-  const last = logits.length - 1;
-  const keys = Float64Array.from(bits, (word, id) => {
-    const plain = word === -(2 ** 31) ? 0 : word; // -0 is as large as 0
-    return (plain < 0 ? -(2 ** 31) - plain : plain) * ID_RANGE + (last - id);
-  }).sort();
-  return Array.from(keys, (_, i) => {
-    const key = keys[last - i]!;
-    return last - (key - Math.floor(key / ID_RANGE) * ID_RANGE);
-  });
-}
-
-/** More ids than any vocabulary has; with 32 bits before them a key is a whole number that a double holds. */
-const ID_RANGE = 2 ** 21;
-
-/** ln sum exp of logits [V]: what a logit is less than to be a log-probability. */
-export function logSumExp(logits: Float32Array): number {
-  const highest = logits[argmax(logits)]!;
-  let sum = 0;
-  for (let id = 0; id < logits.length; id++) sum += Math.exp(logits[id]! - highest);
-  return highest + Math.log(sum);
-}
-
-function argmax(values: Float32Array): number {
-  let [best, highest] = [0, values[0]!];
-  for (let i = 1; i < values.length; i++) {
-    const value = values[i]!;
-    if (value > highest) [best, highest] = [i, value];
-  }
-  return best;
 }

@@ -81,7 +81,8 @@ export class Scheduler {
     if (refused?.sequence === sequence && pool.available <= refused.available) return false;
     this.refused = undefined;
     if (sequence.mayShare) sequence.sharePages(pool, this.options.pageSize);
-    const missing = Math.ceil(sequence.tokens.length / this.options.pageSize) - sequence.pages.length;
+    const length = sequence.numComputed + sequence.numPending;
+    const missing = Math.ceil(length / this.options.pageSize) - sequence.pages.length;
     if (missing > pool.available) {
       sequence.releasePages(pool);
       this.refused = { sequence, available: pool.available };

@@ -11,6 +11,8 @@ export class Sequence {
   /** Whether it may use what the cache has: not where every token of the prompt has to be looked at. */
   mayShare: boolean;
   isEnded = false;
+  /** Tokens behind the known ones that the device draws, or has drawn: of work that is enqueued. */
+  numAhead = 0;
   readonly pages: number[] = [];
   private readonly all: Int32Array;
   private size: number;
@@ -43,13 +45,16 @@ export class Sequence {
     return this.size - this.prompt.length;
   }
 
-  /** Tokens that the next one is waiting for: 1 while the answer grows. */
+  /** Tokens that the next one is waiting for: 1 while the answer grows, 0 when its last token is on the way. */
   get numPending(): number {
-    return this.size - this.numComputed;
+    const goesOn = this.numNewTokens + this.numAhead < this.maxNewTokens;
+    return this.size + (goesOn ? this.numAhead : 0) - this.numComputed;
   }
 
+  /** The answer's next token. */
   append(token: number): void {
     this.all[this.size++] = token;
+    this.sampler.note(token);
   }
 
   /** Shares what the cache has of the tokens' beginning. The last token is left: what follows it is asked. */
@@ -69,10 +74,16 @@ export class Sequence {
     this.numShared ??= this.numComputed;
   }
 
-  /** So many more tokens are in the cache; the pages they filled are there for others. */
+  /** So many more tokens will be in the cache for whatever is enqueued next. */
   advance(count: number, pool: PagePool, pageSize: number): void {
     this.numComputed += count;
-    for (; (this.numPublished + 1) * pageSize <= this.numComputed; this.numPublished++) {
+    this.publish(pool, pageSize);
+  }
+
+  /** Pages that are full, of tokens that are known, are there for others. */
+  publish(pool: PagePool, pageSize: number): void {
+    const end = Math.min(this.numComputed, this.size);
+    for (; (this.numPublished + 1) * pageSize <= end; this.numPublished++) {
       const begin = this.numPublished * pageSize;
       const tokens = this.all.subarray(begin, begin + pageSize);
       this.node = pool.publish(this.pages[this.numPublished]!, this.node, tokens);

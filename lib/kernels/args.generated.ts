@@ -211,6 +211,24 @@ export interface KernelArgs {
     decayed: number;
     step: number;
   };
+  adjust_logits: {
+    rows: AnyTensor; // in i32[E]
+    ids: AnyTensor; // in i32[E]
+    change: AnyTensor; // in f32[E,2]
+    logits: AnyTensor; // update f32[R,V]
+  };
+  sample_tokens: {
+    logits: AnyTensor; // in f32[R,V]
+    settings: AnyTensor; // in f32[R,3]
+    draws: AnyTensor; // in i32[R,2]
+    tokens: AnyTensor; // out i32[R]
+  };
+  move_tokens: {
+    sampled: AnyTensor; // in i32[S]
+    from: AnyTensor; // in i32[N]
+    to: AnyTensor; // in i32[N]
+    tokens: AnyTensor; // update i32[T]
+  };
   cast: {
     x: AnyTensor; // in s[N]
     y: AnyTensor; // out t[N]

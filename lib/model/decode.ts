@@ -2,6 +2,7 @@ import { cast } from "../kernels/cast.js";
 import { embedding } from "../kernels/embedding.js";
 import { linear } from "../kernels/linear.js";
 import { pagedAttention } from "../kernels/paged_attention.js";
+import { type Moves, moveTokens } from "../kernels/sample_tokens.js";
 import type { Arena } from "../tensor/arena.js";
 import type { Tensor } from "../tensor/tensor.js";
 import type { KvCache } from "./kv_cache.js";
@@ -13,6 +14,8 @@ import type { Residual } from "./norm.js";
 /** New tokens of any number of sequences, whose keys and values of all tokens before them are in the cache. */
 export interface NewTokens {
   readonly tokens: Int32Array; // [T]
+  /** Of which these are on the device alone: what `tokens` has in their places does not matter. */
+  readonly moves?: Moves | undefined;
   readonly positions: Int32Array; // [T]
   /** The row of `pages` that a token's sequence has. */
   readonly sequences: Int32Array; // [T]
@@ -43,7 +46,9 @@ export function decode(model: Llama, arena: Arena, cache: KvCache, step: NewToke
     window: config.slidingWindow ?? 0,
   };
 
-  let x: Residual = { x: embedding(arena, arena.from<"T">(step.tokens), model.embedding.value) };
+  const tokens = arena.from<"T">(step.tokens);
+  if (step.moves !== undefined) moveTokens(arena, tokens, step.moves);
+  let x: Residual = { x: embedding(arena, tokens, model.embedding.value) };
   model.blocks.forEach((block, layer) => {
     const { y: normed, saved: norm } = block.inputNorm.forward(arena, x);
     const qkv = block.attention.project(arena, normed, positions, rotation);

@@ -1,5 +1,4 @@
 #include <cstring>
-#include <map>
 
 #include "native/addon/addon.h"
 #include "native/kernels/signature.h"
@@ -112,13 +111,13 @@ Napi::Value upload_tensor(const Napi::CallbackInfo& info) {
   const Napi::TypedArray array = info[1].As<Napi::TypedArray>();
   const napi_typedarray_type type = array.TypedArrayType();
   const FileDType two_bytes = entry.tensor.dtype == DType::u16 ? FileDType::u16 : FileDType::bf16;
-  const std::map<napi_typedarray_type, FileDType> dtypes = {{napi_float32_array, FileDType::f32},
-                                                            {napi_uint16_array, two_bytes},
-                                                            {napi_int32_array, FileDType::i32},
-                                                            {napi_uint8_array, FileDType::u8}};
-  if (!dtypes.contains(type)) {
+  if (type != napi_float32_array && type != napi_uint16_array && type != napi_int32_array && type != napi_uint8_array) {
     throw Error(ErrorCode::value, "upload takes a Float32Array, a Uint16Array of bits, an Int32Array or a Uint8Array");
   }
+  const FileDType dtype = type == napi_float32_array  ? FileDType::f32
+                          : type == napi_int32_array  ? FileDType::i32
+                          : type == napi_uint16_array ? two_bytes
+                                                      : FileDType::u8;
   if (static_cast<int64_t>(array.ElementLength()) != entry.tensor.size()) {
     throw Error(ErrorCode::shape,
                 "array of " + std::to_string(array.ElementLength()) + " elements for " + describe(entry.tensor));
@@ -126,7 +125,7 @@ Napi::Value upload_tensor(const Napi::CallbackInfo& info) {
   const char* bytes = static_cast<const char*>(array.ArrayBuffer().Data()) + array.ByteOffset();
   auto copy = std::make_shared<std::vector<char>>(bytes, bytes + array.ByteLength());
   const void* from = copy->data();
-  addon.stream_of(entry).upload(entry.tensor, from, dtypes.at(type), std::move(copy));
+  addon.stream_of(entry).upload(entry.tensor, from, dtype, std::move(copy));
   return info.Env().Undefined();
 }
 

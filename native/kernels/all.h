@@ -12,6 +12,7 @@
 #include "native/kernels/paged_attention.h"
 #include "native/kernels/rms_norm.h"
 #include "native/kernels/rope.h"
+#include "native/kernels/sample_tokens.h"
 #include "native/kernels/segment_sum.h"
 #include "native/kernels/swiglu.h"
 #include "native/kernels/token_log_probs.h"
