@@ -21,6 +21,7 @@ const ALLOWED = [
   "node-gyp-build", // finds the addon
   "picocolors", // colours on a terminal
   "prom-client", // the server's metrics
+  "xxhash-wasm", // checksums of .zst files
   "yaml", // recipes
   "zod", // recipes and requests, checked
 ];
