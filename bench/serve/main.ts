@@ -64,32 +64,33 @@ const peer = new Stepper("transformers", values.python, [
 
 try {
   await peer.ready();
-  const bandwidth = await readBandwidth(device);
   const weightBytes = model.parameters.bytes.weights;
-  console.log(
-    `${device.description}; ${values.model}, ${dtype}, ${(weightBytes / 1e6).toFixed(0)} MB of weights; memory is read at ` +
-      `${(bandwidth / 1e9).toFixed(1)} GB/s`,
-  );
+  console.log(`${device.description}; ${values.model}, ${dtype}, ${(weightBytes / 1e6).toFixed(0)} MB of weights`);
   const table: string[][] = [];
   for (const { name, ...load } of LOADS) {
-    const turns: { readonly ours: number; readonly peer: number }[] = [];
+    const turns: { readonly ours: number; readonly peer: number; readonly bandwidth: number }[] = [];
     for (let turn = 0; turn <= Number(values.turns); turn++) {
       const asked = await peer.ask<{ seconds: number; first: number }>(JSON.stringify(load));
       await sleep(30); // until the other side's threads have gone to sleep
       const mine = await generate(load);
-      if (turn > 0) turns.push({ ours: rate(load, mine), peer: rate(load, asked) });
+      const bandwidth = await readBandwidth(device); // which other machines on the same memory change
+      if (turn > 0) turns.push({ ours: rate(load, mine), peer: rate(load, asked), bandwidth });
     }
     const [ours, theirs] = [median(turns.map((turn) => turn.ours)), median(turns.map((turn) => turn.peer))];
     const ratios = turns.map((turn) => turn.ours / turn.peer);
     // Each step of all answers reads the weights once.
-    const of_floor = load.tokens > 1 ? (ours * weightBytes) / load.batch / bandwidth : undefined;
+    const shares = turns.map((turn) => (turn.ours * weightBytes) / load.batch / turn.bandwidth);
+    const of_floor = load.tokens > 1 ? median(shares) : undefined;
+    const bandwidth = median(turns.map((turn) => turn.bandwidth));
     out.write({ bench: "serve", name, ...load, ours, peer: theirs, ratios, bandwidth, of_floor });
     table.push([
       ...[name, theirs.toFixed(1), ours.toFixed(1), `${median(ratios).toFixed(2)}x`],
-      of_floor === undefined ? "" : `${(100 * of_floor).toFixed(0)} %`,
+      ...[of_floor === undefined ? "" : `${(100 * of_floor).toFixed(0)} %`, (bandwidth / 1e9).toFixed(1)],
     ]);
   }
-  console.log(textTable(["work", "transformers, tokens/s", "westwind, tokens/s", "ratio", "of memory's rate"], table));
+  console.log(
+    textTable(["work", "transformers, tokens/s", "westwind, tokens/s", "ratio", "of memory's rate", "GB/s"], table),
+  );
   const { first, next } = await underLoad();
   out.write({ bench: "serve_load", answers: 16, first, next });
   console.log(
@@ -161,7 +162,11 @@ function ms(seconds: readonly number[], share: number): string {
 
 /** Bytes a second of a sum over more than any cache holds, the fastest of a few. */
 async function readBandwidth(device: Device): Promise<number> {
-  for await (const { us_p20 } of timeKernel(device, { kernel: "global_norm", axes: [{ N: 60_000_000 }] })) {
+  for await (const { us_p20 } of timeKernel(device, {
+    kernel: "global_norm",
+    axes: [{ N: 60_000_000 }],
+    dtypes: [{ t: "f32" }],
+  })) {
     return (60_000_000 * 4) / us_p20 / 1e-6;
   }
   return Number.NaN;
