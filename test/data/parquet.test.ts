@@ -149,15 +149,7 @@ describe("what cannot be read is named", () => {
   });
 
   test("a column that is shorter than its row group", async () => {
-    const writer = new ByteWriter();
-    const parquet = new ParquetWriter({
-      writer,
-      schema: [
-        { name: "root", num_children: 1 },
-        { name: "a", type: "DOUBLE" },
-      ],
-    });
-    parquet.write({ columnData: [{ name: "a", data: [1, 2, 3] }] });
+    const { writer, parquet } = threeRows();
     parquet.row_groups[0]!.num_rows = 5n;
     parquet.num_rows = 5n;
     parquet.finish();
@@ -227,15 +219,7 @@ describe("what cannot be read is named", () => {
   });
 
   test("a number of rows that its row groups do not have", async () => {
-    const writer = new ByteWriter();
-    const parquet = new ParquetWriter({
-      writer,
-      schema: [
-        { name: "root", num_children: 1 },
-        { name: "a", type: "DOUBLE" },
-      ],
-    });
-    parquet.write({ columnData: [{ name: "a", data: [1, 2, 3] }] });
+    const { writer, parquet } = threeRows();
     parquet.num_rows = 2n ** 40n;
     parquet.finish();
     await writeFile(path, writer.getBytes());
@@ -266,3 +250,15 @@ describe("what cannot be read is named", () => {
     );
   });
 });
+
+/** A file of three rows, before its footer. */
+function threeRows() {
+  const writer = new ByteWriter();
+  const schema = [
+    { name: "root", num_children: 1 },
+    { name: "a", type: "DOUBLE" as const },
+  ];
+  const parquet = new ParquetWriter({ writer, schema });
+  parquet.write({ columnData: [{ name: "a", data: [1, 2, 3] }] });
+  return { writer, parquet };
+}
