@@ -437,3 +437,12 @@ describe.each(["stories-260k", "tinystories-656k"])("greedy continuations of %s 
     });
   });
 });
+
+test("biases and penalties change what the device draws", async () => {
+  await using engine = engineOf();
+  const ids = async (options: Partial<GenerationRequest>): Promise<number[]> =>
+    (await collect(engine, { prompt: promptOf(5), maxNewTokens: 12, temperature: 0, ...options })).ids;
+  expect(await ids({ logitBias: new Map([[7, 1e4]]) })).toEqual(Array(12).fill(7));
+  expect(new Set(await ids({ presencePenalty: 1e4 })).size).toBe(12);
+  expect(await ids({ logitBias: new Map([[7, 1e4]]), presencePenalty: 2e4, maxNewTokens: 2 })).not.toEqual([7, 7]);
+});
