@@ -84,7 +84,7 @@ def linear():
 
 def attention():
     """Documents of one length as a batch, of several laid end to end."""
-    shapes = [(16384, 32, 8, 128, S) for S in (16, 8, 4, 2, 1)] + [(16384, 32, 32, 64, S) for S in (16, 4, 1)] + [(8192, 6, 6, 48, 32)]
+    shapes = [(16384, 32, 8, 128, S) for S in (32, 16, 8, 4, 2, 1)] + [(16384, 32, 32, 64, S) for S in (32, 16, 4, 1)] + [(8192, 6, 6, 48, 32)]
     backends = {"torch SDPA flash": SDPBackend.FLASH_ATTENTION, "torch SDPA cuDNN": SDPBackend.CUDNN_ATTENTION}
     for T, H, K, D, S in shapes:
         axes = {"T": T, "M": H + 2 * K, "H": H, "D": D, "S": S}

@@ -3,8 +3,9 @@
  * says, micro-batches packed to the token budget, the reference's numbers given.
  *
  *   node --import ./bench/register.mjs bench/gpu/steps.ts --model=15m|125m|1.1b|mistral-7b [--device=cuda] [--dtype=bf16]
- *       [--tasks=dpo,sft] [--batch=64] [--steps=5] [--budget=TOKENS] [--layers=N] [--matmul=8192] [--out=FILE]
+ *       [--tasks=dpo,sft] [--batch=64] [--pair-tokens=N] [--steps=5] [--budget=TOKENS] [--layers=N] [--matmul=8192] [--out=FILE]
  *
+ * --pair-tokens leaves out the shortest pairs of the file until a batch has so many tokens a pair.
  * Without --budget the largest that fits; where even the smallest does not, fewer layers, which the row says.
  */
 import { readFileSync } from "node:fs";
@@ -81,6 +82,7 @@ const { values } = parseArgs({
     dtype: { type: "string", default: "bf16" },
     tasks: { type: "string", default: "dpo,sft" },
     batch: { type: "string", default: "64" },
+    "pair-tokens": { type: "string", default: "0" },
     steps: { type: "string", default: "5" },
     budget: { type: "string" },
     moments: { type: "string", default: "f32" },
@@ -94,7 +96,7 @@ const dtype = values.dtype as "f32" | "bf16";
 const precision = { dtype, master: values.master === "true", trainable: true };
 const optimizerOptions = { ...OPTIMIZER, moments: values.moments as MomentsDtype };
 const readJson = (name: string) => JSON.parse(readFileSync(new URL(name, import.meta.url), "utf8"));
-const lengths = (readJson("lengths.json") as PairLengths[]).slice(0, Number(values.batch));
+const lengths = firstPairs(readJson("lengths.json"), Number(values.batch), Number(values["pair-tokens"]));
 const configOf = (numLayers: number | undefined) => {
   const raw = readJson("models.json")[values.model];
   return parseModelConfig(
@@ -122,6 +124,18 @@ for (const name of values.tasks.split(",")) {
     out.write({ bench: `${name}_step`, error: (error as Error).message });
     process.exitCode = 1;
   }
+}
+
+/** The first `count` pairs, without the shortest ones as long as they have fewer than `tokens` each on average. */
+function firstPairs(pairs: readonly PairLengths[], count: number, tokens: number): readonly PairLengths[] {
+  const first = pairs.slice(0, count);
+  if (first.length < count || sum(first.map(sum)) >= tokens * count) return first;
+  const shortest = Math.min(...pairs.map(sum));
+  return firstPairs(
+    pairs.filter((pair) => sum(pair) > shortest),
+    count,
+    tokens,
+  );
 }
 
 async function matmulTflops(side: number): Promise<number> {

@@ -1,9 +1,10 @@
-// npm run bench:peers [-- --quick --only=NAME,... --steps=6 --threads=2 --python=FILE --record]: westwind beside TRL and
-// torch, by turns in one run: whole steps of training, then the operations they spend their time in.
+// npm run bench:peers [-- --quick --only=NAME,... --steps=6 --threads=2 --python=FILE --device=cpu|cuda --record --out=FILE]:
+// westwind beside TRL and torch, by turns in one run: whole steps of training, then (on a CPU; bench/gpu/peers.py does it on
+// a GPU) the operations they spend their time in.
 //
 // Needs a Python with torch, transformers, trl and datasets (--python, WESTWIND_PEER_PYTHON or python3), preference pairs
 // and dialogues in JSON lines (--pairs, --chats) and a tokenizer of Llama-2's vocabulary (--tokenizer). --record appends a
-// row a line to bench/results.
+// row a line to bench/results, --out to FILE.
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -31,16 +32,15 @@ const { values } = parseArgs({
     pairs: { type: "string", default: join(DATA, "preferences/binarised_train.jsonl") },
     chats: { type: "string", default: join(DATA, "sft/train.jsonl") },
     tokenizer: { type: "string", default: join(DATA, "tokenizers/phi3-llama2-32k") },
+    device: { type: "string", default: "cpu" },
     record: { type: "boolean", default: false },
+    out: { type: "string" },
   },
 });
 const threads = Number(values.threads);
 const wanted = values.only.split(",").filter((name) => name !== "");
 const isWanted = (name: string) => wanted.length === 0 || wanted.some((part) => name.includes(part));
 
-for (const path of [values.pairs, values.chats, values.tokenizer]) {
-  if (!existsSync(path)) fail(`${path}: not found; --pairs, --chats and --tokenizer say where they are`);
-}
 const imports = spawnSync(
   values.python,
   ["-c", "import torch, transformers, datasets, trl; print(torch.__version__, trl.__version__)"],
@@ -55,17 +55,23 @@ if (imports.status !== 0) {
 }
 const [torch, trl] = imports.stdout.trim().split(" ");
 
-using device = openDevice("cpu", { threads });
-const out = new Rows(device, values.record ? resultsFile(device) : undefined, { threads, torch, trl });
+using device = openDevice(values.device, { threads });
+const trainings = TRAININGS.filter(({ on = "cpu", name }) => on === device.kind && isWanted(name));
+const rowsOf = ({ task }: Training) => (task === "sft" ? values.chats : values.pairs);
+for (const path of new Set([values.tokenizer, ...trainings.map(rowsOf)])) {
+  if (!existsSync(path)) fail(`${path}: not found; --pairs, --chats and --tokenizer say where they are`);
+}
+const file = values.out ?? (values.record ? resultsFile(device) : undefined);
+const out = new Rows(device, file, { threads, torch, trl });
 console.log(`${device.description}; torch ${torch}, TRL ${trl}; steps by turns`);
 
 const table: (string | number)[][] = [];
-for (const training of TRAININGS) {
-  if (!isWanted(training.name)) continue;
+for (const training of trainings) {
   const result = await measureTraining(training, {
     python: values.python,
     model: modelFolder(training.model, values),
-    rows: training.task === "sft" ? values.chats : values.pairs,
+    rows: rowsOf(training),
+    device: values.device,
     threads,
     ...stepsOf(training),
     measurePeak: () => measureProducts(device, training.dtype),
@@ -85,7 +91,7 @@ for (const training of TRAININGS) {
     memory,
   ]);
 }
-if (isWanted("operations")) {
+if (device.kind === "cpu" && isWanted("operations")) {
   for await (const { operation, result } of measureOperations(device, {
     python: values.python,
     threads,
@@ -105,7 +111,7 @@ if (isWanted("operations")) {
     ]);
   }
 }
-const header = ["work", "against", "peer", "westwind", "ratio", "least, most", "target", "of floor", "memory"];
+const header = ["work", "against", "peer", "westwind", "ratio", "least, most", "target", "of floor", "resident memory"];
 console.log(`\n${textTable(header, table)}`);
 
 /** A first step goes uncounted. In a hurry there are two more, or for a peer that is far slower its first alone. */
@@ -144,10 +150,10 @@ function digits(value: number): string {
 
 /** Operations a second of a large product, the fastest of a few. */
 async function measureProducts(device: Device, dtype: Training["dtype"]): Promise<number> {
-  const axes = [{ R: 2048, C: 2048, F: 2048 }];
+  const side = device.kind === "cuda" ? 8192 : 2048;
   for await (const { gflops, us_p20, us_p50 } of timeKernel(device, {
     kernel: "linear_forward",
-    axes,
+    axes: [{ R: side, C: side, F: side }],
     dtypes: [{ t: dtype }],
   })) {
     return (gflops * 1e9 * us_p50) / us_p20;

@@ -4,7 +4,7 @@ import { join } from "node:path";
 
 const ROOT = join(import.meta.dirname, "../..");
 
-/** A folder with a random model of 15m or 110m parameters that both sides can load. Made once, in build. */
+/** A folder with a random model of 15m, 110m or 1.1b parameters that both sides can load. Made once, in build. */
 export function modelFolder(
   size: string,
   { python, tokenizer }: { readonly python: string; readonly tokenizer: string },

@@ -27,6 +27,8 @@ export interface Setting {
   /** A folder that both can load. */
   readonly model: string;
   readonly rows: string;
+  /** Of both: cpu or cuda. */
+  readonly device: string;
   readonly threads: number;
   /** Steps that are timed. */
   readonly steps: number;
@@ -107,16 +109,16 @@ export async function measureTraining(training: Training, setting: Setting): Pro
 }
 
 function peerArgs({ task, dtype, batch, precompute }: Training, setting: Setting, rows: string) {
-  const { model, steps, warmUps, threads } = setting;
+  const { model, steps, warmUps, device, threads } = setting;
   const args = [join(HERE, "trl_steps.py"), task, model, rows, "--batch", `${batch}`, "--steps", `${warmUps + steps}`];
-  args.push("--max_length", `${MAX_LENGTH}`, "--threads", `${threads}`);
+  args.push("--max_length", `${MAX_LENGTH}`, "--device", device, "--threads", `${threads}`);
   if (dtype === "bf16") args.push("--bf16");
   if (precompute) args.push("--precompute");
   return args;
 }
 
 function ourArgs({ task, dtype, batch }: Training, setting: Setting, rows: string, output: string) {
-  const { model, steps, warmUps, threads } = setting;
+  const { model, steps, warmUps, device, threads } = setting;
   const keys = {
     model_name_or_path: model,
     dataset_name: rows,
@@ -132,7 +134,7 @@ function ourArgs({ task, dtype, batch }: Training, setting: Setting, rows: strin
     max_length: MAX_LENGTH,
     logging_steps: 1,
     report: false,
-    device: "cpu",
+    device,
     threads,
     output_dir: output,
     ...(task === "dpo" ? { beta: 0.1 } : { packing: true, packing_strategy: "wrapped" }),

@@ -1,7 +1,7 @@
-"""TRL's DPOTrainer or SFTTrainer on CPU, one optimiser step for every line on standard input.
+"""TRL's DPOTrainer or SFTTrainer, one optimiser step for every line on standard input.
 
-    python trl_steps.py dpo|sft MODEL ROWS.jsonl [--batch 8] [--max_length 512] [--steps 6] [--threads 2] [--bf16]
-        [--precompute]
+    python trl_steps.py dpo|sft MODEL ROWS.jsonl [--batch 8] [--max_length 512] [--steps 6] [--threads 2] [--device cpu|cuda]
+        [--bf16] [--precompute]
 
 Prints a JSON line when ready, then one a step: its seconds, from the first forward pass to the end of the optimiser's
 update, its loss and its tokens; a last one at the end of the input, with the largest resident memory. Rows are taken in
@@ -22,6 +22,7 @@ p = argparse.ArgumentParser()
 p.add_argument("task", choices=["dpo", "sft"]); p.add_argument("model"); p.add_argument("rows")
 p.add_argument("--batch", type=int, default=8); p.add_argument("--max_length", type=int, default=512)
 p.add_argument("--steps", type=int, default=6); p.add_argument("--threads", type=int, default=2)
+p.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
 p.add_argument("--bf16", action="store_true"); p.add_argument("--precompute", action="store_true")
 a = p.parse_args()
 ZEPHYR = "{% for message in messages %}\n{% if message['role'] == 'user' %}\n{{ '<|user|>\n' + message['content'] + eos_token }}\n{% elif message['role'] == 'system' %}\n{{ '<|system|>\n' + message['content'] + eos_token }}\n{% elif message['role'] == 'assistant' %}\n{{ '<|assistant|>\n'  + message['content'] + eos_token }}\n{% endif %}\n{% if loop.last and add_generation_prompt %}\n{{ '<|assistant|>' }}\n{% endif %}\n{% endfor %}"
@@ -45,11 +46,15 @@ if tokenizer.pad_token is None: tokenizer.pad_token = tokenizer.eos_token
 rows = [json.loads(line) for line in open(a.rows)]
 
 
+def now():  # when what was asked of the device is done
+    if a.device == "cuda": torch.cuda.synchronize()
+    return time.perf_counter()
+
 class Clock(TrainerCallback):
     def on_step_begin(self, *x, **k):
         if not sys.stdin.readline(): end()
-        self.started = time.perf_counter()
-    def on_step_end(self, *x, **k): self.seconds = time.perf_counter() - self.started
+        self.started = now()
+    def on_step_end(self, *x, **k): self.seconds = now() - self.started
     def on_log(self, args, state, control, logs=None, **k):
         if "loss" in logs: say(seconds=self.seconds, loss=logs["loss"], tokens=tokens.pop())
 
@@ -67,7 +72,7 @@ class Sft(InOrder, SFTTrainer): pass
 load = lambda: AutoModelForCausalLM.from_pretrained(a.model, dtype=torch.float32)
 common = dict(output_dir=WORK + "/out", per_device_train_batch_size=a.batch, max_steps=a.steps, learning_rate=1e-5,
     lr_scheduler_type="linear", warmup_steps=0, max_length=a.max_length, logging_steps=1, save_strategy="no", report_to=[],
-    bf16=a.bf16, use_cpu=True, disable_tqdm=True, gradient_checkpointing=False)
+    bf16=a.bf16, use_cpu=a.device == "cpu", disable_tqdm=True, gradient_checkpointing=False)
 if a.task == "dpo":
     data = Dataset.from_list([{"prompt": r["chosen"][:-1], "chosen": r["chosen"][-1:], "rejected": r["rejected"][-1:]} for r in rows])
     config = DPOConfig(**common, beta=0.1, precompute_ref_log_probs=a.precompute)

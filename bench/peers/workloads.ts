@@ -1,6 +1,8 @@
 /** Training that both sides do on the same rows, and how many times faster westwind is to be. */
 export interface Training {
   readonly name: string;
+  /** Where it is done; on a CPU if nothing is said. */
+  readonly on?: "cuda";
   readonly what: string;
   readonly against: string;
   readonly task: "dpo" | "sft";
@@ -18,7 +20,7 @@ export interface Training {
   readonly floorTarget?: number;
 }
 
-export const TRAININGS: readonly Training[] = [
+const onCpu: readonly Training[] = [
   {
     name: "dpo_15m_f32",
     what: "DPO 15M f32, first epoch",
@@ -113,3 +115,32 @@ export const TRAININGS: readonly Training[] = [
     target: 4,
   },
 ];
+
+/** On one GPU that both share. */
+const gpu = {
+  on: "cuda",
+  task: "dpo",
+  model: "15m",
+  dtype: "bf16",
+  bearsReference: false,
+  tuned: false,
+  target: 10,
+} as const;
+const onGpu: readonly Training[] = [8, 32, 64].map((batch) => ({
+  ...gpu,
+  name: `gpu_dpo_15m_bf16_${batch}`,
+  what: `DPO 15M bf16, ${batch} pairs, cached reference`,
+  against: "TRL autocast, precomputed",
+  batch,
+  precompute: true,
+}));
+const asInstalled: Training = {
+  ...gpu,
+  name: "gpu_dpo_15m_bf16_8_live",
+  what: "DPO 15M bf16, 8 pairs, cached reference",
+  against: "TRL autocast, live reference",
+  batch: 8,
+  precompute: false,
+};
+
+export const TRAININGS: readonly Training[] = [...onCpu, ...onGpu, asInstalled];

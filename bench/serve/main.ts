@@ -1,9 +1,10 @@
-// npm run bench:serve [-- --model=110m --dtype=bf16|f32 --turns=5 --threads=2 --python=FILE --record]: how fast answers grow
-// and prompts are read, beside transformers' generate by turns in one run; the share of the time in which memory alone
-// could give the weights; and how long first and next tokens take while other answers grow.
+// npm run bench:serve [-- --model=15m|110m|1.1b --dtype=bf16|f32 --turns=5 --threads=2 --python=FILE --device=cpu|cuda
+// --record --out=FILE]: how fast answers grow and prompts are read, beside transformers' generate by turns in one run; the
+// share of the time in which memory alone could give the weights; and how long first and next tokens take while other
+// answers grow.
 //
 // Needs a Python with torch and transformers (--python, WESTWIND_PEER_PYTHON or python3) and a tokenizer of Llama-2's
-// vocabulary (--tokenizer). --record appends a row a line to bench/results.
+// vocabulary (--tokenizer). --record appends a row a line to bench/results, --out to FILE.
 import { setMaxListeners } from "node:events";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -32,7 +33,9 @@ const { values } = parseArgs({
       type: "string",
       default: join(import.meta.dirname, "../../../shared/data/tokenizers/phi3-llama2-32k"),
     },
+    device: { type: "string", default: "cpu" },
     record: { type: "boolean", default: false },
+    out: { type: "string" },
   },
 });
 const threads = Number(values.threads);
@@ -44,22 +47,24 @@ interface Load {
   readonly prompt: number;
   readonly tokens: number;
 }
-const LOADS: readonly (Load & { readonly name: string })[] = [
+const loads = (device: Device): readonly (Load & { readonly name: string })[] => [
   { name: "decode, one answer", batch: 1, prompt: 32, tokens: 65 },
   { name: "decode, 16 answers", batch: 16, prompt: 32, tokens: 65 },
+  ...(device.kind === "cuda" ? [{ name: "decode, 128 answers", batch: 128, prompt: 32, tokens: 65 }] : []),
   { name: "decode, one answer behind 1024 tokens", batch: 1, prompt: 1024, tokens: 33 },
   { name: "prefill, 1024 tokens", batch: 1, prompt: 1024, tokens: 1 },
 ];
 
-using device = openDevice("cpu", { threads });
+using device = openDevice(values.device, { threads });
 const folder = modelFolder(values.model, values);
 using model = await loadModel(device, folder, { dtype, trainable: false });
 const random = new Random(1);
 const promptOf = (length: number) => Int32Array.from({ length }, () => 10 + random.below(30_000));
-const out = new Rows(device, values.record ? resultsFile(device) : undefined, { threads, model: values.model, dtype });
+const file = values.out ?? (values.record ? resultsFile(device) : undefined);
+const out = new Rows(device, file, { threads, model: values.model, dtype });
 const peer = new Stepper("transformers", values.python, [
   join(import.meta.dirname, "transformers_generate.py"),
-  ...[folder, dtype, "--threads", values.threads],
+  ...[folder, dtype, "--device", values.device, "--threads", values.threads],
 ]);
 
 try {
@@ -67,7 +72,7 @@ try {
   const weightBytes = model.parameters.bytes.weights;
   console.log(`${device.description}; ${values.model}, ${dtype}, ${(weightBytes / 1e6).toFixed(0)} MB of weights`);
   const table: string[][] = [];
-  for (const { name, ...load } of LOADS) {
+  for (const { name, ...load } of loads(device)) {
     const turns: { readonly ours: number; readonly peer: number; readonly bandwidth: number }[] = [];
     for (let turn = 0; turn <= Number(values.turns); turn++) {
       const asked = await peer.ask<{ seconds: number; first: number }>(JSON.stringify(load));
@@ -162,12 +167,9 @@ function ms(seconds: readonly number[], share: number): string {
 
 /** Bytes a second of a sum over more than any cache holds, the fastest of a few. */
 async function readBandwidth(device: Device): Promise<number> {
-  for await (const { us_p20 } of timeKernel(device, {
-    kernel: "global_norm",
-    axes: [{ N: 60_000_000 }],
-    dtypes: [{ t: "f32" }],
-  })) {
-    return (60_000_000 * 4) / us_p20 / 1e-6;
+  const N = device.kind === "cuda" ? 1_000_000_000 : 60_000_000;
+  for await (const { us_p20 } of timeKernel(device, { kernel: "global_norm", axes: [{ N }], dtypes: [{ t: "f32" }] })) {
+    return (4 * N) / us_p20 / 1e-6;
   }
   return Number.NaN;
 }

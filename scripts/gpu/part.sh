@@ -26,7 +26,7 @@ tests() {
 }
 
 sanitized() {
-  local kernels=(linear flash_attention token_log_probs rms_norm embedding)  # with shared memory, or indices from data
+  local kernels=(linear flash_attention token_log_probs rms_norm embedding paged_attention sample_tokens)  # with shared memory, or indices from data
   compute-sanitizer --tool "$1" --target-processes all --print-limit 10 --error-exitcode 9 \
     "${vitest[@]}" --reporter=dot --no-file-parallelism "${kernels[@]/#/test/kernels/}" 2>&1 |
     grep -E '=========|Tests |FAIL|not found' | head -n 60
@@ -47,13 +47,23 @@ kernels() {
   return 1
 }
 
-# The largest model with all and with the least that is kept of a parameter. A process and a limit each, so that one that
-# hangs takes nothing with it.
+# Most telling first; the largest model also with longer pairs, and with the least that is kept of a parameter. A process
+# and a limit each, so that one that hangs takes nothing with it.
 steps() {
   local status=0 options
-  for options in 15m 125m 1.1b mistral-7b "mistral-7b --tasks=dpo --moments=u8 --master=false"; do
+  for options in "mistral-7b --tasks=dpo" "mistral-7b --tasks=dpo --pair-tokens=760" 15m 125m 1.1b "mistral-7b --tasks=sft" \
+    "mistral-7b --tasks=dpo --moments=u8 --master=false"; do
     # shellcheck disable=SC2086 # several words
     timeout --foreground --kill-after=2 70 "${typescript[@]}" bench/gpu/steps.ts --device=cuda --out="$rows" --model=$options || status=1
+  done
+  return $status
+}
+
+# Answers of a model that the host's launches hold up, and of one that memory does.
+serve() {
+  local status=0 model
+  for model in 110m 1.1b; do
+    "${typescript[@]}" bench/serve/main.ts --device=cuda --model=$model --turns=3 --out="$rows" || status=1
   done
   return $status
 }
@@ -75,5 +85,7 @@ case $1 in
   kernels) kernels ;;
   peers) python3 bench/gpu/peers.py --out="$rows" && "${typescript[@]}" bench/gpu/compare.ts "$OUT" ;;
   steps) steps ;;
+  trl) "${typescript[@]}" bench/peers/main.ts --device=cuda --out="$rows" ;;
+  serve) serve ;;
   steps_peer) python3 bench/gpu/steps_peer.py --out="$rows" ;;
 esac

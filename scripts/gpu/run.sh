@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Unpacks what `npm run gpu:pack` made and runs its parts on this machine's NVIDIA GPU. Needs bash, tar and xz (or
-# python3) and the driver; python3 with torch and transformers for the peers. docs/gpu.md tells what the parts show.
+# python3) and the driver; for the peers python3 with torch, transformers and trl. docs/gpu.md tells what the parts show.
 #   run.sh [--bundle=FILE] [PART[=SECONDS] ...]
 # What a part prints, and its rows as JSON lines, go to $OUT (default ./gpu-results) as they come. A part that fails or
 # reaches its limit does not end the rest.
 set -uo pipefail
 
-declare -A limits=([info]=20 [conformance]=150 [golden]=90 [kernels]=150 [peers]=120 [steps]=150 [steps_peer]=120
-  [sanitize]=90 [racecheck]=90)
+declare -A limits=([info]=20 [conformance]=150 [golden]=90 [kernels]=150 [peers]=120 [steps]=180 [steps_peer]=120
+  [trl]=120 [serve]=100 [sanitize]=90 [racecheck]=90)
 parts=()
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 bundle=$here/../../build/gpu/westwind-gpu.tar.xz
@@ -23,7 +23,7 @@ for arg in "$@"; do
     exit 2
   fi
 done
-[ ${#parts[@]} -gt 0 ] || parts=(info conformance golden kernels peers steps steps_peer)
+[ ${#parts[@]} -gt 0 ] || parts=(info conformance golden steps kernels peers trl serve steps_peer)
 if [ ! -f "$bundle" ]; then
   echo "run.sh: $bundle: no such file; npm run gpu:pack makes it" >&2
   exit 2
