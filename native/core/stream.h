@@ -59,6 +59,9 @@ class Stream {
   // Calls `reached` on a thread of the stream once all work enqueued so far has run, with the failure if there is one.
   virtual void notify(std::function<void(const Failure*)> reached) = 0;
 
+  // Before a kernel that writes integers.
+  virtual void integers_change() {}
+
  private:
   DeviceKind device_;
 };

@@ -122,6 +122,12 @@ void* CudaStream::scratch(int64_t bytes) {
   return scratch_;
 }
 
+bool CudaStream::is_new_check(const IndexCheck& check) {
+  if (std::find(checked_.begin(), checked_.end(), check) != checked_.end()) return false;
+  checked_.push_back(check);
+  return true;
+}
+
 CudaStream::Pinned CudaStream::take_pinned(int64_t bytes) {
   std::unique_lock lock(mutex_);
   const auto fits = std::find_if(pinned_.begin(), pinned_.end(), [&](const Pinned& p) { return p.bytes >= bytes; });
@@ -151,6 +157,7 @@ void CudaStream::give_back(Pinned pinned) {
 
 void CudaStream::upload(const Tensor& to, const void* from, FileDType dtype, std::shared_ptr<const void>) {
   activate();
+  integers_change();
   const bool same = is_same(to.dtype, dtype);
   const bool converts = is_float(dtype) && (is_float(to.dtype) || to.dtype == DType::u16);
   if (!same && !converts) {

@@ -29,6 +29,15 @@ struct Fault {
   const char* kernel;
   const char* name;
   int64_t index, value, least, bound;  // least <= value < bound does not hold
+  unsigned long long left;             // of a check's entries, from the first bad one that a block has found so far
+  unsigned blocks;                     // that have looked
+};
+
+// All that a check of indices depends on beside the integers themselves; what one does not need is left out.
+struct IndexCheck {
+  const int32_t* arrays[3];
+  int64_t numbers[6];
+  bool operator==(const IndexCheck&) const = default;
 };
 
 class MatmulState;
@@ -43,6 +52,10 @@ class CudaStream : public Stream {
   cudaStream_t handle() const { return stream_; }
   const DeviceLimits& limits() const { return limits_; }
   Fault* fault() const { return device_fault_; }
+
+  // Whether this has not been checked since integers were last written. A step's layers share their indices.
+  bool is_new_check(const IndexCheck& check);
+
   std::shared_ptr<MatmulState>& matmul_state() { return matmul_state_; }  // matmul.cpp makes it
 
   // Before each launch: makes the device current and notes the kernel's name for errors that come later.
@@ -58,6 +71,7 @@ class CudaStream : public Stream {
   void download(const Tensor& from, void* to) override;
   DeviceMemory memory() override;
   void notify(std::function<void(const Failure*)> reached) override;
+  void integers_change() override { checked_.clear(); }
 
  private:
   // Host memory that the device copies from and to. Blocks go round: taken, waited for, given back.
@@ -85,6 +99,7 @@ class CudaStream : public Stream {
   int64_t scratch_bytes_ = 0;
   Fault *device_fault_ = nullptr, *host_fault_ = nullptr;
   std::vector<const char*> kernels_;
+  std::vector<IndexCheck> checked_;
   std::shared_ptr<MatmulState> matmul_state_;
 
   std::mutex mutex_;

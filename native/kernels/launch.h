@@ -22,6 +22,7 @@ template <class Args>
 void launch(Args args, Stream& stream) {
   SignatureChecker checker(Args::kName, stream.device());
   args.visit(checker);
+  if (checker.writes_integers()) stream.integers_change();
   switch (stream.device()) {
     case DeviceKind::cpu:
       return cpu::run(args, stream);

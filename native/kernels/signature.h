@@ -16,13 +16,16 @@ class SignatureChecker {
   SignatureChecker(const char* kernel, DeviceKind device) : kernel_(kernel), device_(device) {}
 
   void in(const char* name, const Tensor& t, std::string_view spec) { check(name, t, spec); }
-  void out(const char* name, const Tensor& t, std::string_view spec) { check(name, t, spec); }
-  void acc(const char* name, const Tensor& t, std::string_view spec) { check(name, t, spec); }
-  void update(const char* name, const Tensor& t, std::string_view spec) { check(name, t, spec); }
+  void out(const char* name, const Tensor& t, std::string_view spec) { check_written(name, t, spec); }
+  void acc(const char* name, const Tensor& t, std::string_view spec) { check_written(name, t, spec); }
+  void update(const char* name, const Tensor& t, std::string_view spec) { check_written(name, t, spec); }
   void scalar(const char*, float) {}
   void scalar(const char*, double) {}
   void scalar(const char*, int64_t) {}
   void require(bool holds, const char* relation) const;
+
+  // Whether the kernel writes integers, of which others may be indices.
+  bool writes_integers() const { return writes_integers_; }
 
  private:
   struct Bound {
@@ -31,10 +34,15 @@ class SignatureChecker {
   };
 
   void check(const char* name, const Tensor& t, std::string_view spec);
+  void check_written(const char* name, const Tensor& t, std::string_view spec) {
+    check(name, t, spec);
+    writes_integers_ = writes_integers_ || t.dtype == DType::i32;
+  }
   [[noreturn]] void fail(const std::string& what) const;
 
   const char* kernel_;
   DeviceKind device_;
+  bool writes_integers_ = false;
   Bound axes_['Z' - 'A' + 1], dtypes_['z' - 'a' + 1];
 };
 

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 
 import { embedding, embeddingBackward } from "../../lib/kernels/embedding.js";
+import { moveTokens } from "../../lib/kernels/sample_tokens.js";
 import { Arena } from "../../lib/tensor/arena.js";
-import { Device } from "../../lib/tensor/device.js";
 import * as reference from "../reference/embedding.js";
 import { conformance, type Fill } from "./conformance.js";
 import { gradcheck } from "./gradcheck.js";
@@ -45,19 +45,48 @@ describe.each(backends)("$name", (backend) => {
     });
     expect(dweight!.bits).toEqual(Float32Array.of(0.1, 0, -0.1)); // 1 + 1e8 is 1e8 in f32
   });
-});
 
-test.each([-1, 3])("token %i of a table of 3 rows is an error that says where", async (token) => {
-  const message = new RegExp(`: tokens\\[1\\] = ${token}, expected 0 <= tokens < 3$`);
-  for (const run of [
-    (arena: Arena) => embedding(arena, arena.from<"T">(Int32Array.of(2, token)), table(arena)),
-    (arena: Arena) => embeddingBackward(rows(arena), arena.from<"T">(Int32Array.of(2, token)), table(arena)),
-  ]) {
-    using device = Device.cpu({ threads: 1 });
+  test.each([-1, 3])("token %i of a table of 3 rows is an error that says where", async (token) => {
+    const message = new RegExp(`: tokens\\[1\\] = ${token}, expected 0 <= tokens < 3$`);
+    for (const run of [
+      (arena: Arena) => embedding(arena, arena.from<"T">(Int32Array.of(2, token)), table(arena)),
+      (arena: Arena) => embeddingBackward(rows(arena), arena.from<"T">(Int32Array.of(2, token)), table(arena)),
+    ]) {
+      using device = backend.open();
+      using arena = new Arena(device);
+      run(arena);
+      await expect(device.sync()).rejects.toThrow(message);
+    }
+  });
+
+  test("of many wrong tokens the first is told", async () => {
+    using device = backend.open();
     using arena = new Arena(device);
-    run(arena);
-    await expect(device.sync()).rejects.toThrow(message);
-  }
+    embedding(arena, arena.from<"T">(Int32Array.from({ length: 3000 }, (_, t) => (t > 700 ? 5 + t : 0))), table(arena));
+    await expect(device.sync()).rejects.toThrow(": tokens[701] = 706, expected 0 <= tokens < 3");
+  });
+
+  test("tokens that a kernel has changed since are looked at again", async () => {
+    using device = backend.open();
+    using arena = new Arena(device);
+    const [tokens, weight] = [arena.from<"T">(Int32Array.of(2, 1)), table(arena)];
+    embedding(arena, tokens, weight);
+    const [from, to] = [Int32Array.of(0), Int32Array.of(1)];
+    moveTokens(arena, tokens, { drawn: arena.from<"R">(Int32Array.of(7)), from, to });
+    embedding(arena, tokens, weight);
+    await expect(device.sync()).rejects.toThrow(": tokens[1] = 7, expected 0 <= tokens < 3");
+  });
+
+  test("tokens that lie where others lay are looked at again", async () => {
+    using device = backend.open();
+    using weights = new Arena(device);
+    using arena = new Arena(device);
+    const weight = table(weights);
+    embedding(arena, arena.from<"T">(Int32Array.of(2, 1)), weight);
+    arena.reset();
+    embedding(arena, arena.from<"T">(Int32Array.of(2, 8)), weight);
+    await expect(device.sync()).rejects.toThrow(": tokens[1] = 8, expected 0 <= tokens < 3");
+  });
 });
 
 const table = (arena: Arena) => arena.from<"V,C">(new Float32Array(12), [3, 4]);
