@@ -16,6 +16,8 @@ namespace {
 constexpr int64_t kAlignment = 256;
 constexpr int64_t kChunk = 16 << 20;  // bytes of one copy of an upload
 
+constexpr int64_t kSmall = 64 << 10, kStaging = 1 << 20;  // bytes of an upload, and of a block for many
+
 // Two blocks of kChunk: one is filled while the other is copied.
 constexpr int64_t kMostPinned = 4 * kChunk;
 
@@ -78,6 +80,7 @@ CudaStream::~CudaStream() {
   if (scratch_ != nullptr) cudaFreeAsync(scratch_, stream_);
   cudaFreeAsync(device_fault_, stream_);
   for (const Pinned& pinned : pinned_) cudaFreeHost(pinned.memory);
+  cudaFreeHost(staging_.memory);
   for (const cudaEvent_t event : events_) cudaEventDestroy(event);
   cudaFreeHost(host_fault_);
   cudaStreamDestroy(stream_);
@@ -155,6 +158,16 @@ void CudaStream::give_back(Pinned pinned) {
                  pinned);
 }
 
+void* CudaStream::stage(int64_t bytes) {
+  const int64_t room = (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  if (staged_ + room > staging_.bytes) {
+    const Pinned full = std::exchange(staging_, take_pinned(kStaging));
+    staged_ = 0;
+    if (full.memory != nullptr) when_done([this, full](const Failure*) { give_back(full); });
+  }
+  return static_cast<char*>(staging_.memory) + std::exchange(staged_, staged_ + room);
+}
+
 void CudaStream::upload(const Tensor& to, const void* from, FileDType dtype, std::shared_ptr<const void>) {
   activate();
   integers_change();
@@ -168,13 +181,15 @@ void CudaStream::upload(const Tensor& to, const void* from, FileDType dtype, std
   const int64_t from_bytes = file_dtype_bytes(dtype), elements = kChunk / from_bytes;
   for (int64_t first = 0; first < to.size(); first += elements) {
     const int64_t count = std::min(elements, to.size() - first);
-    const Pinned pinned = take_pinned(count * from_bytes);
-    std::memcpy(pinned.memory, static_cast<const char*>(from) + first * from_bytes, count * from_bytes);
+    const int64_t bytes = count * from_bytes;
+    const bool is_small = bytes <= kSmall;
+    const Pinned pinned = is_small ? Pinned{stage(bytes), bytes} : take_pinned(bytes);
+    std::memcpy(pinned.memory, static_cast<const char*>(from) + first * from_bytes, bytes);
     char* const target = static_cast<char*>(to.data) + first * dtype_bytes(to.dtype);
     void* const arrival = same ? target : scratch(kChunk);
-    check(cudaMemcpyAsync(arrival, pinned.memory, count * from_bytes, cudaMemcpyHostToDevice, stream_), "cuda: upload");
+    check(cudaMemcpyAsync(arrival, pinned.memory, bytes, cudaMemcpyHostToDevice, stream_), "cuda: upload");
     if (!same) convert(*this, target, to.dtype, arrival, dtype, count);
-    when_done([this, pinned](const Failure*) { give_back(pinned); });
+    if (!is_small) when_done([this, pinned](const Failure*) { give_back(pinned); });
     if (count == elements) {  // a long upload goes no faster than its copies
       check(cudaStreamSynchronize(stream_), "cuda: upload");
     }

@@ -87,6 +87,7 @@ class CudaStream : public Stream {
 
   void activate() const;
   Pinned take_pinned(int64_t bytes);
+  void* stage(int64_t bytes);
   void give_back(Pinned pinned);
   void when_done(std::function<void(const Failure*)> then);
   void loop();
@@ -100,6 +101,8 @@ class CudaStream : public Stream {
   Fault *device_fault_ = nullptr, *host_fault_ = nullptr;
   std::vector<const char*> kernels_;
   std::vector<IndexCheck> checked_;
+  Pinned staging_;  // from which small uploads are copied: an event and a wake-up for each would cost more than they do
+  int64_t staged_ = 0;
   std::shared_ptr<MatmulState> matmul_state_;
 
   std::mutex mutex_;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "native/core/bfloat16.h"
+#include "test/simt/memory.h"
 
 namespace ww::cuda::cublaslt {
 
@@ -140,6 +141,7 @@ Status matmul(Context*, MatmulDesc* desc, const float* alpha, const void* a, Mat
               MatrixLayout* b_layout, const float* beta, const void* c, MatrixLayout* c_layout, void* d, MatrixLayout*,
               const Algo*, void*, size_t, CUstream_st*) {
   if (*alpha != 1 || (*beta != 0 && *beta != 1) || c != d) return kNotSupported;
+  simt::run_copies();
   const auto go = [&](auto multiply) { multiply(*desc, a, *a_layout, b, *b_layout, *beta == 1, d, *c_layout); };
   if (a_layout->type == kR32F) {
     go(multiply<float, float>);

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <map>
 #include <mutex>
+#include <vector>
 
 #include "native/core/poison.h"
 
@@ -17,6 +18,13 @@ constexpr unsigned char kRedzoneByte = 0xa5;
 
 std::mutex mutex;
 std::map<char*, size_t>& allocations = *new std::map<char*, size_t>;  // bytes by address
+
+struct Copy {
+  void* to;
+  const void* from;
+  size_t bytes;
+};
+thread_local std::vector<Copy> copies;
 
 size_t whole_bytes(size_t bytes) { return (bytes + 255) / 256 * 256 + 2 * kRedzone; }
 
@@ -50,6 +58,13 @@ bool release(void* memory) {
   std::free(whole);
   allocations.erase(found);
   return true;
+}
+
+void copy_later(void* to, const void* from, size_t bytes) { copies.push_back({to, from, bytes}); }
+
+void run_copies() {
+  for (const Copy& copy : copies) std::memcpy(copy.to, copy.from, copy.bytes);
+  copies.clear();
 }
 
 std::string broken_allocation() {

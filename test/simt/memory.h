@@ -10,6 +10,11 @@ namespace simt {
 void* allocate(size_t bytes);  // aligned to 256 bytes
 bool release(void* memory);    // false if it is not an allocation
 
+// A copy from the host's memory. It runs when something else does that might depend on it, or when it is waited for:
+// what takes the host's memory again too soon copies the wrong bytes, as it may on a GPU.
+void copy_later(void* to, const void* from, size_t bytes);
+void run_copies();  // of this OS thread, in order
+
 // "wrote behind an allocation of 512 bytes" if the redzones of any allocation were written to, else empty.
 std::string broken_allocation();
 

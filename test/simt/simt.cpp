@@ -455,6 +455,7 @@ void run_grid(const char* name, dim3 grid, dim3 block, int64_t shared_bytes, voi
   if (grid.x > 0x7fffffffu || grid.y > 65535 || grid.z > 65535) refuse("the grid is too large");
   if (shared_bytes < 0 || shared_bytes > kMostShared) refuse("more than 227 KiB of shared memory");
 
+  run_copies();
   Grid g{name, grid, block, shared_bytes, body, argument, next_seed(), {}, {}, {}, {}};
   const auto work = [&] {
     std::unique_ptr<Engine> mine = engines().take();

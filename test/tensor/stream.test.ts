@@ -163,6 +163,16 @@ test("a bf16 tensor takes the nearest of what is uploaded, a u16 tensor what it 
   expect([...weights].map((weight, i) => joinMaster(weight, low[i]!)).slice(0, 6)).toEqual([...values].slice(0, 6));
 });
 
+test("many uploads, small and large, arrive where they belong", async () => {
+  using device = Device.open(TEST_DEVICE);
+  using arena = new Arena(device);
+  const sizes = [...new Array<number>(300).fill(1500), 100_000, 3, 20_000, 1];
+  const valuesOf = (i: number) => Int32Array.from({ length: sizes[i]! }, (_, j) => 7919 * i + j);
+  const tensors = sizes.map((_, i) => arena.from<"N">(valuesOf(i)));
+  const arrived = await Promise.all(tensors.map((tensor) => tensor.read()));
+  expect(arrived.every((values, i) => Buffer.from(values.buffer).equals(Buffer.from(valuesOf(i).buffer)))).toBe(true);
+});
+
 test("memory that the system refuses is an error with the size", async () => {
   using device = Device.cpu({ threads: 1 });
   expect(await codeOf(() => new Arena(device, { kept: 2 ** 52 }))).toBe("ERR_OUT_OF_MEMORY");
