@@ -147,7 +147,7 @@ test("a file of prompts is answered, with progress on stderr", async () => {
 test("a bad row is said before the model is loaded", async () => {
   const bad = join(folder, "bad.jsonl");
   writeFileSync(bad, '{"prompt": "a"}\n{"prompt": 1}\n');
-  const { code, stdout, stderr, loaded } = await run(["generate", "--model=m", `--prompts=${bad}`, "--output=x"]);
+  const { code, stdout, stderr, loaded } = await run(["generate", "--model=m", `--prompts=${bad}`, "--output=x.jsonl"]);
   expect([code, stdout, stderr]).toEqual([1, "", `westwind: ${bad}:2: prompt: a number, expected text\n`]);
   expect(loaded).toEqual([]);
 });
