@@ -5,10 +5,8 @@ import { FileError } from "./errors.js";
 import { whatWasRefused } from "./files.js";
 import { ownTag, removeStaleTemporaries, temporaryPath } from "./temporary.js";
 
-/** A file that no other process may lock until it is released. */
-export interface Lock {
-  release(): Promise<void>;
-}
+/** A file that no other process may lock until it is disposed of. */
+export type Lock = AsyncDisposable;
 
 /** Who holds a lock. `since` tells processes apart that had the same id one after the other, where the system knows it. */
 interface Owner {
@@ -37,7 +35,7 @@ export async function lock(path: string): Promise<Lock> {
     await rm(join(folder, found.name), { force: true });
   }
   return {
-    async release() {
+    async [Symbol.asyncDispose]() {
       await rm(join(folder, name), { force: true });
       await rmdir(folder).catch(() => undefined); // somebody's by now
     },

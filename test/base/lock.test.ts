@@ -3,7 +3,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, test, vi } from "vitest";
 
-import { type Lock, lock } from "../../lib/base/lock.js";
+import { lock } from "../../lib/base/lock.js";
 import { Random } from "../../lib/base/random.js";
 import { refusal, temporaryFolder } from "../run/collect.js";
 
@@ -60,11 +60,10 @@ test("of several that find a lock of the dead one takes it, whatever the order o
     };
     let holders = 0;
     const hold = async (): Promise<void> => {
-      const held: Lock = await lock(path);
+      await using _held = await lock(path);
       expect(++holders).toBe(1);
       for (let turns = random.nextUint32() % 64; turns > 0; turns--) await new Promise(setImmediate);
       holders--;
-      await held.release();
     };
     const all = await Promise.allSettled([hold(), hold(), hold()]);
     const refused = all.flatMap((one) => (one.status === "rejected" ? [(one.reason as Error).message] : []));
