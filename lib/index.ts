@@ -12,6 +12,8 @@ export {
   PREPARE_DEFAULTS,
   type PrepareOptions,
   type PrepareSettings,
+  ROW_FORMATS,
+  type RowFormat,
 } from "./curate/options.js";
 export type { PrepareReport, ShownRow } from "./curate/prepare_report.js";
 export { REFUSAL_PHRASES } from "./curate/refusals.js";

@@ -1,35 +1,44 @@
 // Builds of one checkout take turns: two npm scripts started side by side would otherwise write the same files.
-import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { randomUUID } from "node:crypto";
+import { mkdtempSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 
 const POLL_MS = 100;
 
-/** Runs `body` alone among the processes that lock `folder`; a lock whose process has died is taken over. */
+/**
+ * Runs `body` alone among the processes that lock `folder`; a lock whose process has died is taken over. Why no two can
+ * believe that they hold it is told in lib/base/lock.ts, which does the same.
+ */
 export async function alone(folder, body) {
-  const self = identify(process.pid);
-  for (let said = false; !acquire(folder, self); ) {
-    const owner = ownerOf(folder);
-    if (owner === undefined) continue; // released this instant
-    if (identify(Number.parseInt(owner, 10)) !== owner) {
-      removeStale(folder, owner);
+  const [self, name] = [identify(process.pid), randomUUID()];
+  for (let said = false; !acquire(folder, name, self); ) {
+    const found = holderOf(folder);
+    if (found === undefined) continue; // released this instant
+    const pid = Number.parseInt(found.owner, 10);
+    if (identify(pid) !== found.owner) {
+      rmSync(join(folder, found.name), { force: true });
       continue;
     }
-    if (!said) console.error(`westwind: waiting for the build of process ${Number.parseInt(owner, 10)}`);
+    if (!said) console.error(`westwind: waiting for the build of process ${pid}`);
     said = true;
     await setTimeout(POLL_MS);
   }
   try {
     return await body();
   } finally {
-    if (ownerOf(folder) === self) rmSync(folder, { recursive: true, force: true });
+    rmSync(join(folder, name), { force: true });
+    try {
+      rmdirSync(folder);
+    } catch {} // somebody's by now
   }
 }
 
 /** The folder appears with its owner in it, or not at all: rename replaces nothing but an empty folder. */
-function acquire(folder, self) {
+function acquire(folder, name, self) {
   const made = mkdtempSync(`${folder}.`);
   try {
-    writeFileSync(`${made}/owner`, self);
+    writeFileSync(join(made, name), self);
     renameSync(made, folder);
     return true;
   } catch (error) {
@@ -39,21 +48,11 @@ function acquire(folder, self) {
   }
 }
 
-/** Moved aside before it is deleted, and put back if another process was quicker and the lock is now its own. */
-function removeStale(folder, owner) {
-  const aside = mkdtempSync(`${folder}.`);
+/** Who holds the lock, and the name of the file that tells it; undefined where nobody does. */
+function holderOf(folder) {
   try {
-    renameSync(folder, aside);
-    if (ownerOf(aside) !== owner) renameSync(aside, folder);
-  } catch (error) {
-    if (!["ENOENT", "ENOTEMPTY", "EEXIST"].includes(error.code)) throw error;
-  }
-  rmSync(aside, { recursive: true, force: true });
-}
-
-function ownerOf(folder) {
-  try {
-    return readFileSync(`${folder}/owner`, "utf8");
+    const [name] = readdirSync(folder);
+    return name === undefined ? undefined : { name, owner: readFileSync(join(folder, name), "utf8") };
   } catch (error) {
     if (error.code === "ENOENT") return undefined;
     throw error;

@@ -1,12 +1,12 @@
-import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { mkdir, open, readdir, readFile, rename, rm, rmdir } from "node:fs/promises";
 import { hostname } from "node:os";
+import { join } from "node:path";
 import { FileError } from "./errors.js";
-import { removeStaleTemporaries, temporaryPath } from "./temporary.js";
+import { whatWasRefused } from "./files.js";
+import { ownTag, removeStaleTemporaries, temporaryPath } from "./temporary.js";
 
-/** A file that no other process may lock until it is released. */
-export interface Lock {
-  release(): Promise<void>;
-}
+/** A file that no other process may lock until it is disposed of. */
+export type Lock = AsyncDisposable;
 
 /** Who holds a lock. `since` tells processes apart that had the same id one after the other, where the system knows it. */
 interface Owner {
@@ -18,28 +18,29 @@ interface Owner {
 /**
  * Locks `path` among the processes that ask, by a folder with `.lock` behind its name. What a process of this machine left
  * behind that is gone is taken over. Throws FileError, with the id of the process, where one holds it.
+ *
+ * Who holds it is told by the folder's one file, whose name no two locks share. A lock is taken by the rename of a filled
+ * folder to that place, which the system lets happen only where there is nothing, or an empty folder: of any number that try,
+ * one. A stale lock is emptied by removing the file that was found to be of the dead, by its name. Whoever comes late with
+ * that finds nothing to remove, whatever others did in between: so no step of anyone changes a lock that somebody holds.
  */
 export async function lock(path: string): Promise<Lock> {
   const folder = `${path}.lock`;
   const own: Owner = { pid: process.pid, host: hostname(), since: await startOf(process.pid) };
-  for (let ownerless = 0; !(await acquire(folder, own)); ) {
-    const owner = await ownerOf(folder);
-    if (owner === undefined) {
-      if (++ownerless < MOST_OWNERLESS) continue; // released this instant
-      throw new FileError(folder, "names no process, expected a lock; remove it if nothing uses it");
-    }
-    if (await isGone(owner)) await removeStale(folder, owner);
-    else throw inUse(path, folder, owner, own);
+  const name = ownTag();
+  while (!(await acquire(folder, name, own))) {
+    const found = await holderOf(folder);
+    if (found === undefined) continue; // released this instant
+    if (!(await isGone(found.owner))) throw inUse(path, folder, found.owner, own);
+    await rm(join(folder, found.name), { force: true });
   }
   return {
-    async release() {
-      if (isSame(await ownerOf(folder), own)) await rm(folder, { recursive: true, force: true });
+    async [Symbol.asyncDispose]() {
+      await rm(join(folder, name), { force: true });
+      await rmdir(folder).catch(() => undefined); // somebody's by now
     },
   };
 }
-
-/** Looks at a folder without an owner before it is taken for something else than a lock that is being released. */
-const MOST_OWNERLESS = 20;
 
 function inUse(path: string, folder: string, { pid, host }: Owner, own: Owner): FileError {
   if (host === own.host) return new FileError(path, `is in use by process ${pid}`);
@@ -47,12 +48,12 @@ function inUse(path: string, folder: string, { pid, host }: Owner, own: Owner): 
 }
 
 /** The folder appears with its owner in it, or not at all: rename replaces nothing but an empty folder. */
-async function acquire(folder: string, own: Owner): Promise<boolean> {
+async function acquire(folder: string, name: string, own: Owner): Promise<boolean> {
   await removeStaleTemporaries(folder, "partial");
   const made = temporaryPath(folder, "partial");
   try {
     await mkdir(made);
-    const file = await open(`${made}/owner`, "wx");
+    const file = await open(join(made, name), "wx");
     try {
       await file.writeFile(JSON.stringify(own));
       await file.sync();
@@ -63,35 +64,27 @@ async function acquire(folder: string, own: Owner): Promise<boolean> {
     return true;
   } catch (cause) {
     await rm(made, { recursive: true, force: true });
-    const { code, message } = cause as NodeJS.ErrnoException;
+    const { code } = cause as NodeJS.ErrnoException;
     if (code === "ENOTEMPTY" || code === "EEXIST") return false;
-    throw new FileError(folder, `cannot be made: ${message}`, { cause });
+    const what = await whatWasRefused(folder, cause as NodeJS.ErrnoException);
+    throw new FileError(folder, `cannot be made: ${what}`, { cause });
   }
 }
 
-/** Moved aside before it is deleted, and put back if another process was quicker and the lock is now its own. */
-async function removeStale(folder: string, owner: Owner): Promise<void> {
-  const aside = temporaryPath(folder, "partial");
+/** Who holds a lock, and the name of the file that tells it; undefined where nobody does. */
+async function holderOf(folder: string): Promise<{ readonly name: string; readonly owner: Owner } | undefined> {
   try {
-    await rename(folder, aside);
-    if (!isSame(await ownerOf(aside), owner)) await rename(aside, folder);
-  } catch (error) {
-    if (!["ENOENT", "ENOTEMPTY", "EEXIST"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
+    const [name] = await readdir(folder);
+    if (name === undefined) return undefined;
+    const owner: Partial<Owner> | null = JSON.parse(await readFile(join(folder, name), "utf8"));
+    if (typeof owner?.pid === "number" && typeof owner.host === "string") return { name, owner: owner as Owner };
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    if (code === "ENOENT") return undefined;
+    if (code !== undefined && code !== "EISDIR") throw new FileError(folder, `cannot be read: ${message}`, { cause });
   }
-  await rm(aside, { recursive: true, force: true });
+  throw new FileError(folder, "names no process, expected a lock; remove it if nothing uses it");
 }
-
-async function ownerOf(folder: string): Promise<Owner | undefined> {
-  try {
-    return JSON.parse(await readFile(`${folder}/owner`, "utf8"));
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw new FileError(folder, `is no lock: ${(error as Error).message}`, { cause: error });
-  }
-}
-
-const isSame = (a: Owner | undefined, b: Owner): boolean =>
-  a !== undefined && a.pid === b.pid && a.host === b.host && a.since === b.since;
 
 /** Whether the process is known to run no more. Of another machine's that cannot be known. */
 async function isGone({ pid, host, since }: Owner): Promise<boolean> {

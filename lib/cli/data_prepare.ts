@@ -6,10 +6,10 @@ import {
   PREPARE_DEFAULTS as DEFAULTS,
   DROP_STEPS,
   DUPLICATE_SCOPES,
-  type DuplicateScope,
   type PrepareOptions,
   type PrepareReport,
   prepareData,
+  ROW_FORMATS,
   showDuration,
   showNumber,
   UsageError,
@@ -52,13 +52,13 @@ export function addPrepare(data: Command): void {
     .option(
       `--${exact} <what>`,
       "drop rows whose prompt or dialogue is there; or off",
-      readScope(exact),
+      readChoice(exact, DUPLICATE_SCOPES),
       DEFAULTS.exactDuplicates,
     )
     .option(
       `--${near} <what>`,
       "drop rows whose prompt or dialogue is like one; or off",
-      readScope(near),
+      readChoice(near, DUPLICATE_SCOPES),
       DEFAULTS.nearDuplicates,
     );
   addNumber(
@@ -72,19 +72,25 @@ export function addPrepare(data: Command): void {
   prepare.option("--tokenizer <folder>", "count tokens, too");
   addNumber(prepare, "test-share", { about: "share of prompts for the test file", ...SHARE }, DEFAULTS.testShare);
   prepare
-    .option("--train-name <name>", "the file of rows to train on, without .jsonl", DEFAULTS.trainName)
-    .option("--test-name <name>", "the file of rows to test on, without .jsonl", DEFAULTS.testName);
+    .option("--train-name <name>", "the file of rows to train on, without its kind", DEFAULTS.trainName)
+    .option("--test-name <name>", "the file of rows to test on, without its kind", DEFAULTS.testName)
+    .option(
+      "--format <kind>",
+      `the kind of both: ${ROW_FORMATS.join(", ")}`,
+      readChoice("format", ROW_FORMATS),
+      DEFAULTS.format,
+    );
   addNumber(prepare, "limit", { about: "read so many rows", ...POSITIVE });
   addNumber(prepare, "examples", { about: "rows of each kind that the report shows", ...WHOLE }, DEFAULTS.examples);
   addNumber(prepare, "threads", { about: "default all", ...POSITIVE });
   prepare.option("--json", "print the report as one JSON object on stdout").action(run);
 }
 
-const readScope =
-  (flag: string) =>
-  (text: string): DuplicateScope => {
-    const found = DUPLICATE_SCOPES.find((name) => name === text);
-    if (found === undefined) throw new UsageError(`--${flag}: ${text}, expected one of ${DUPLICATE_SCOPES.join(", ")}`);
+const readChoice =
+  <Choice extends string>(flag: string, choices: readonly Choice[]) =>
+  (text: string): Choice => {
+    const found = choices.find((name) => name === text);
+    if (found === undefined) throw new UsageError(`--${flag}: ${text}, expected one of ${choices.join(", ")}`);
     return found;
   };
 

@@ -48,7 +48,7 @@ export function addGenerate(westwind: Command, load: LoadTextModel): void {
       "--prompts <file>",
       "rows with prompt or messages (.jsonl, or a data set's name on the hub), or a prompt a line (.txt)",
     )
-    .option("--output <file>", "with --prompts: the rows and their answers, as JSON lines")
+    .option("--output <file>", "with --prompts: the .jsonl, .jsonl.gz or .parquet file of the rows and their answers")
     .option("--continue", "with --prompts: keep the answers of a call that was stopped")
     .option("--system <text>", "what the system says before")
     .option("--raw", "continue the text as it is, without a chat template");

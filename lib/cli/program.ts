@@ -1,7 +1,15 @@
 import { createRequire } from "node:module";
 import { Command, CommanderError } from "commander";
 
-import { AbortedError, BudgetError, type LoadTextModel, loadEngine, UsageError, WestwindError } from "../index.js";
+import {
+  AbortedError,
+  BudgetError,
+  ConfigError,
+  type LoadTextModel,
+  loadEngine,
+  UsageError,
+  WestwindError,
+} from "../index.js";
 import { addAlign } from "./align.js";
 import { addChat } from "./chat.js";
 import { addData } from "./data.js";
@@ -54,8 +62,10 @@ export async function main(args: readonly string[], load: LoadTextModel = loadEn
     if (error instanceof CommanderError) {
       if (error.exitCode === 0) return 0; // --help, --version
       const fact =
-        error.code === "commander.help" ? "a command is missing" : error.message.replace(/^error: |\.$/g, "");
-      process.stderr.write(`westwind: ${fact}; see westwind --help\n`);
+        error.code === "commander.help"
+          ? "a command is missing"
+          : error.message.replace(/^error: |\.$/g, "").replace("\n", " ");
+      process.stderr.write(`westwind: ${fact}; see ${nameOf(commandOf(westwind, args))} --help\n`);
       return EXIT_USAGE;
     }
     if (error instanceof AbortedError) {
@@ -69,8 +79,25 @@ export async function main(args: readonly string[], load: LoadTextModel = loadEn
       );
       return EXIT_DEFECT;
     }
-    process.stderr.write(`westwind: ${error.message}\n`);
+    process.stderr.write(`westwind: ${inFlags(error, commandOf(westwind, args))}\n`);
     if (error instanceof BudgetError) return EXIT_BUDGET;
     return error instanceof UsageError ? EXIT_USAGE : 1;
   }
+}
+
+/** The command that the first words of a command line name. */
+function commandOf(command: Command, args: readonly string[]): Command {
+  const named = command.commands.find((one) => one.name() === args[0]);
+  return named === undefined ? command : commandOf(named, args.slice(1));
+}
+
+const nameOf = (command: Command): string =>
+  command.parent === null ? command.name() : `${nameOf(command.parent)} ${command.name()}`;
+
+/** An error's message; where it is about an option of the library that a flag has set, about the flag. */
+function inFlags(error: WestwindError, command: Command): string {
+  if (!(error instanceof ConfigError)) return error.message;
+  const key = error.key.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase());
+  const flag = command.options.find((option) => option.attributeName() === key)?.long;
+  return flag === undefined || flag === null ? error.message : flag + error.message.slice(error.key.length);
 }

@@ -1,8 +1,13 @@
 import { ConfigError } from "../base/errors.js";
+import { kindOf } from "../data/file_kind.js";
 
 /** What of rows is compared: the first message of the user, or all messages. `off`: nothing. */
 export const DUPLICATE_SCOPES = ["prompt", "dialogue", "off"] as const;
 export type DuplicateScope = (typeof DUPLICATE_SCOPES)[number];
+
+/** Kinds of files that rows are written as. */
+export const ROW_FORMATS = ["jsonl", "jsonl.gz", "parquet"] as const;
+export type RowFormat = (typeof ROW_FORMATS)[number];
 
 export interface PrepareOptions {
   /** Which files of a folder. Default `train`. */
@@ -39,9 +44,11 @@ export interface PrepareOptions {
   readonly tokenizer?: string | undefined;
   /** The share of prompts that are put aside for tests. Default 0.05. */
   readonly testShare?: number | undefined;
-  /** Names of the files, without `.jsonl`. Default `train` and `test`. */
+  /** Names of the files, without their kind. Default `train` and `test`. */
   readonly trainName?: string | undefined;
   readonly testName?: string | undefined;
+  /** Their kind. Default `jsonl`. */
+  readonly format?: RowFormat | undefined;
   /** How many rows of each kind the report shows. Default 3. */
   readonly examples?: number | undefined;
 }
@@ -67,6 +74,7 @@ export const PREPARE_DEFAULTS = {
   testShare: 0.05,
   trainName: "train",
   testName: "test",
+  format: "jsonl" as RowFormat,
   examples: 3,
 };
 
@@ -99,12 +107,18 @@ export function settle(options: PrepareOptions): PrepareSettings {
     if (DUPLICATE_SCOPES.includes(settings[key])) continue;
     throw new ConfigError(key, `${JSON.stringify(settings[key])}, expected one of ${DUPLICATE_SCOPES.join(", ")}`);
   }
+  if (!ROW_FORMATS.includes(settings.format)) {
+    throw new ConfigError("format", `${JSON.stringify(settings.format)}, expected one of ${ROW_FORMATS.join(", ")}`);
+  }
   const taken = new Set(["report", "dropped"]); // in lower case: on some disks "Train" and "train" are one file
   for (const key of ["trainName", "testName"] as const) {
     const name = settings[key];
     if (!/^[\w-][\w.-]*$/.test(name)) {
       throw new ConfigError(key, `${JSON.stringify(name)}, expected letters, digits, "-", "_" and "."`);
     }
+    const kind = kindOf(name);
+    if (kind !== undefined)
+      throw new ConfigError(key, `${name}, expected a name without ${kind}; format names the kind`);
     if (taken.has(name.toLowerCase())) throw new ConfigError(key, `${name}, which is the name of another file`);
     taken.add(name.toLowerCase());
   }

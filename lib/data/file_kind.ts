@@ -5,3 +5,10 @@ export const READABLE = ".jsonl, .json, .csv (each also with .gz or .zst) or .pa
 export function kindOf(name: string): string | undefined {
   return /(\.(jsonl|ndjson|json|csv)(\.gz|\.zst)?|\.parquet)$/.exec(name)?.[0];
 }
+
+// What datasets' own libraries write beside the rows.
+const NO_ROWS = /^(dataset_infos?|dataset_dict|state)\.json$/;
+
+/** Whether a file of a data set holds rows that are read, by its name. */
+export const holdsRows = (name: string): boolean =>
+  kindOf(name) !== undefined && !name.startsWith(".") && !NO_ROWS.test(name);

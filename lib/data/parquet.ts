@@ -70,7 +70,8 @@ async function readFooter(source: string, file: FileHandle): Promise<Pick<Opened
     await file.read(bytes, 0, bytes.length, begin);
     return bytes.buffer;
   };
-  const magic = async (at: number) => (size < 12 ? "" : Buffer.from(await slice(at, at + 4)).toString("latin1"));
+  if (size < 12) throw new FileError(source, `is no Parquet file: ${size} bytes, expected at least 12`);
+  const magic = async (at: number) => Buffer.from(await slice(at, at + 4)).toString("latin1");
   const [head, tail] = [await magic(0), await magic(size - 4)];
   if (head !== "PAR1") throw new FileError(source, `is no Parquet file: ${size} bytes that do not begin with PAR1`);
   if (tail !== "PAR1") throw new FileError(source, `is not whole: its ${size} bytes do not end with Parquet's footer`);

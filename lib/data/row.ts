@@ -49,7 +49,10 @@ export function toSftRow(row: SourceRow, options: { readonly textField?: string 
   const text = fields[textField];
   if (typeof text === "string") return { text, place };
   if (text != null) throw new DataError(place, `${textField}: ${typeName(text)}, expected text`);
-  throw new DataError(place, `${found(fields)}; expected "messages", "prompt" with "completion", or "${textField}"`);
+  throw new DataError(
+    place,
+    `${showFields(fields)}; expected "messages", "prompt" with "completion", or "${textField}"`,
+  );
 }
 
 /**
@@ -66,7 +69,7 @@ export function toPreferencePair(row: SourceRow): PreferencePair {
   const { fields } = row;
   const place = placeOf(row);
   for (const field of ["chosen", "rejected"]) {
-    if (fields[field] == null) throw new DataError(place, `${found(fields)}; expected "chosen" and "rejected"`);
+    if (fields[field] == null) throw new DataError(place, `${showFields(fields)}; expected "chosen" and "rejected"`);
   }
   if (fields.prompt == null) return withImplicitPrompt(place, sameKind(place, fields, ["chosen", "rejected"]));
   if (typeof fields.prompt === "string" && Array.isArray(fields.chosen)) {
@@ -130,7 +133,8 @@ const beginsWith = (whole: readonly Message[], part: readonly Message[]): boolea
 
 const placeOf = ({ source, index }: SourceRow): RowPlace => ({ source, index });
 
-function found(fields: SourceRow["fields"]): string {
+/** The fields that a row has, for an error that misses others. */
+export function showFields(fields: SourceRow["fields"]): string {
   const names = Object.keys(fields).filter((name) => fields[name] != null);
   return names.length === 0 ? "no fields" : `found ${names.map((name) => JSON.stringify(name)).join(", ")}`;
 }

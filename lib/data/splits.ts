@@ -1,7 +1,7 @@
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { FileError } from "../base/errors.js";
-import { kindOf, READABLE } from "./file_kind.js";
+import { holdsRows, kindOf, READABLE } from "./file_kind.js";
 
 // A data set without a test split often has a validation split, and the other way round.
 const STAND_INS: ReadonlyMap<string, string> = new Map([
@@ -9,7 +9,8 @@ const STAND_INS: ReadonlyMap<string, string> = new Map([
   ["validation", "test"],
 ]);
 
-const namesFor = (split: string): string[] => [split, STAND_INS.get(split) ?? split];
+/** A split's name, and behind it that of the one that stands in for it. */
+export const namesFor = (split: string): string[] => [split, STAND_INS.get(split) ?? split];
 
 /**
  * The files of a folder that make up a split, in order of their names, as the Hugging Face hub lays them out:
@@ -101,9 +102,6 @@ const MOST_SHOWN = 12;
 /** How far down files are looked for: `data/configuration/split/file`. */
 const MOST_FOLDERS = 3;
 
-// What datasets' own libraries write beside the rows.
-const NO_ROWS = /^(dataset_infos?|dataset_dict|state)\.json$/;
-
 async function readableFiles(folder: string): Promise<DataFile[]> {
   const files: DataFile[] = [];
   const list = async (folders: readonly string[]): Promise<void> => {
@@ -112,8 +110,8 @@ async function readableFiles(folder: string): Promise<DataFile[]> {
     });
     for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
       const { name } = entry;
-      if (name.startsWith(".") || NO_ROWS.test(name)) continue;
-      const kind = kindOf(name);
+      if (name.startsWith(".")) continue;
+      const kind = holdsRows(name) ? kindOf(name) : undefined;
       const path = join(folder, ...folders, name);
       if (entry.isDirectory() || (kind === undefined && entry.isSymbolicLink() && (await isFolder(path)))) {
         if (folders.length < MOST_FOLDERS) await list([...folders, name]);

@@ -1,3 +1,4 @@
+import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { createGzip } from "node:zlib";
@@ -14,7 +15,7 @@ import { parquetBytes } from "./parquet_writer.js";
  * what cannot be written; an error of `rows` itself passes through.
  */
 export async function writeRows(path: string, rows: AsyncIterable<object> | Iterable<object>): Promise<number> {
-  const format = formatOf(path);
+  const format = await checkWritable(path);
   let count = 0;
   async function* texts(): AsyncGenerator<string, void, void> {
     for await (const row of rows) yield toJson(row, path, count++);
@@ -26,7 +27,10 @@ export async function writeRows(path: string, rows: AsyncIterable<object> | Iter
 
 type Format = (path: string, texts: AsyncIterable<string>) => AsyncIterable<Buffer>;
 
-function formatOf(path: string): Format {
+/** Throws FileError where `writeRows` could not write: for whoever works long for the rows. */
+export async function checkWritable(path: string): Promise<Format> {
+  const found = await stat(path).catch(() => undefined);
+  if (found?.isDirectory()) throw new FileError(path, "is a folder, expected a file to write");
   switch (kindOf(path)) {
     case ".jsonl":
       return (_, texts) => toLines(texts);

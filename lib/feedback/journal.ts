@@ -40,7 +40,7 @@ export class Journal<R extends object> {
       }
       return journal;
     } catch (error) {
-      await held.release();
+      await held[Symbol.asyncDispose]();
       throw error;
     }
   }
@@ -67,7 +67,7 @@ export class Journal<R extends object> {
   async close(): Promise<void> {
     await this.writing;
     await this.file.close();
-    await this.lock.release();
+    await this.lock[Symbol.asyncDispose]();
   }
 
   private async begin(origin: Origin): Promise<void> {

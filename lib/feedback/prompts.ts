@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { DataError, type RowPlace } from "../base/errors.js";
 import { toMessages, typeName } from "../data/messages.js";
+import { showFields } from "../data/row.js";
 import type { SourceRow } from "../data/source.js";
 import type { Message } from "../text/chat_template.js";
 
@@ -53,8 +54,7 @@ function messagesOf(fields: SourceRow["fields"], place: RowPlace): readonly Mess
   const [field, content] = prompt != null ? ["prompt", prompt] : ["instruction", instruction];
   if (typeof content === "string") return [{ role: "user", content }];
   if (content != null) throw new DataError(place, `${field}: ${typeName(content)}, expected text`);
-  const found = Object.keys(fields).filter((name) => fields[name] != null);
-  throw new DataError(place, `${found.join(", ") || "no fields"}; expected "messages", "prompt" or "instruction"`);
+  throw new DataError(place, `${showFields(fields)}; expected "messages", "prompt" or "instruction"`);
 }
 
 const textOf = (messages: readonly Message[]): string =>

@@ -1,6 +1,9 @@
 import { ConfigError } from "../base/errors.js";
 import type { GenerationRequest } from "./request.js";
 
+/** Each is a sequence from the beginning, and all wait for the prompt: more of them hold up whatever else there is to do. */
+const MOST_CHOICES = 10_000;
+
 /** Throws ConfigError for what cannot be, and returns how many new tokens an answer may have at most. */
 export function checkRequest(
   { prompt, stop = [], ...request }: GenerationRequest,
@@ -20,7 +23,9 @@ export function checkRequest(
   if (request.seed !== undefined && !Number.isSafeInteger(request.seed)) {
     throw new ConfigError("seed", `${request.seed}, expected a whole number`);
   }
-  positive("choices", request.choices ?? 1);
+  if (positive("choices", request.choices ?? 1) > MOST_CHOICES) {
+    throw new ConfigError("choices", `${request.choices}, expected at most ${MOST_CHOICES}`);
+  }
   if (request.logprobs !== undefined && !(Number.isInteger(request.logprobs) && request.logprobs >= 0)) {
     throw new ConfigError("logprobs", `${request.logprobs}, expected a whole number`);
   }

@@ -1,3 +1,5 @@
+import { holdsRows } from "../data/file_kind.js";
+import { namesFor } from "../data/splits.js";
 import type { HubFile } from "./listing.js";
 
 /** Chooses the files of a repository that are of use. */
@@ -38,9 +40,6 @@ export const chooseModel: Choose = {
 
 export const isWeights = ({ path }: HubFile): boolean => path.endsWith(".safetensors");
 
-const DATA = /\.(?:parquet|(?:jsonl|ndjson|json|csv)(?:\.gz|\.zst)?)$/;
-const NO_DATA = /^(?:dataset_infos?|dataset_dict|state)\.json$/;
-
 /**
  * Rows of a data set: those of its top folder and of `data`, or of any folder where these have none. Where files are named
  * for the splits that are asked for, no others, of each split chosen by itself.
@@ -49,7 +48,7 @@ export const chooseData = (splits: readonly string[] = []): Choose => ({
   expected: "rows as .parquet, .jsonl, .json or .csv",
   from(files) {
     const all = files.filter(isData);
-    const names = splits.flatMap((split) => [split, ...(STAND_INS[split] ?? [])]);
+    const names = splits.flatMap(namesFor); // which of the two a data set has is known when its files are read
     const isNamed = (name: string) => (file: HubFile) => file.path.split("/").some((part) => part.startsWith(name));
     const named = new Set(names.flatMap((name) => nearest(all.filter(isNamed(name)))));
     return named.size > 0 ? all.filter((file) => named.has(file)) : nearest(all);
@@ -64,8 +63,5 @@ function nearest(files: HubFile[]): HubFile[] {
 
 function isData({ path }: HubFile): boolean {
   const parts = path.split("/");
-  return DATA.test(path) && !NO_DATA.test(parts.at(-1)!) && parts.every((part) => !part.startsWith("."));
+  return holdsRows(parts.at(-1)!) && parts.every((part) => !part.startsWith("."));
 }
-
-// Which of the two a data set has is known when its files are read.
-const STAND_INS: Readonly<Record<string, readonly string[]>> = { test: ["validation"], validation: ["test"] };

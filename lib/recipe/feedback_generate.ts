@@ -48,7 +48,7 @@ export const chatModelKeys = {
   chat_template: text()
     .nullable()
     .default(null)
-    .describe("Of this machine: a template's name or source; null: the tokenizer's own."),
+    .describe("Of this machine: a template's name or source; null: the tokenizer's own, or zephyr where it has none."),
   endpoint: text("an address")
     .nullable()
     .default(null)

@@ -19,7 +19,9 @@ export const modelKeys = {
   chat_template: text()
     .nullable()
     .default(null)
-    .describe("zephyr, chatml, llama2, llama3, mistral, or the source of a Jinja template; null: the tokenizer's own."),
+    .describe(
+      "zephyr, chatml, llama2, llama3, mistral, or the source of a Jinja template; null: the tokenizer's own, or zephyr where it has none.",
+    ),
   auto_insert_empty_system_msg: flag()
     .default(false)
     .describe(

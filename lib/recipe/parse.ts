@@ -50,7 +50,8 @@ function readFile(path: string): string {
     return readFileSync(path, "utf8");
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException;
-    throw new FileError(path, code === "ENOENT" ? "no such file, expected a recipe" : message, { cause });
+    const what = code === "ENOENT" ? "no such file" : code === "EISDIR" ? "is a folder" : message;
+    throw new FileError(path, `${what}, expected a recipe`, { cause });
   }
 }
 

@@ -2,12 +2,14 @@ import { createHash } from "node:crypto";
 import { dirname } from "node:path";
 import { eachAtOnce } from "../base/each_at_once.js";
 import { AbortedError, ConfigError, DataError } from "../base/errors.js";
-import { makeFolder, writeFileAtomic } from "../base/files.js";
+import { makeFolder } from "../base/files.js";
 import { Random } from "../base/random.js";
+import { checkWritable, writeRows } from "../data/write_rows.js";
 import type { Origin } from "../feedback/journal_lines.js";
 import { type Completion, complete } from "../generate/complete.js";
 import type { TextModel } from "../generate/text_model.js";
 import { type CompletionOptions, type ShownScore, showScores } from "./generated.js";
+import { checkApart } from "./output_apart.js";
 import { PartialRows } from "./partial_rows.js";
 import { encodePromptRow, type PromptOptions, type PromptRow } from "./prompt_rows.js";
 
@@ -42,10 +44,10 @@ type AnswerFields = Readonly<Record<string, unknown>>;
 const CONCURRENCY = 256;
 
 /**
- * Answers all rows at the same time and writes them, in their order and with their answers, as JSON lines: whole or not at
- * all. Rows that are finished before it ends are in `output` with `.partial` behind its name. Each row's random numbers
+ * Answers all rows at the same time and writes them, in their order and with their answers, as a .jsonl, .jsonl.gz or
+ * .parquet file by the end of its name, whole or not at all. Rows that are finished before it ends are in `output` with `.partial` behind its name. Each row's random numbers
  * depend on the seed and its place alone. Throws DataError for a row that cannot be asked, before any is; AbortedError
- * with the signal; FileError and ConfigError.
+ * with the signal; FileError, and ConfigError for an output that would take the place of the rows' own file.
  */
 export async function generateFile(
   model: TextModel,
@@ -54,6 +56,8 @@ export async function generateFile(
   options: GenerateFileOptions,
 ): Promise<GenerateProgress> {
   const { request = {}, concurrency = CONCURRENCY, report, signal } = options;
+  await checkWritable(output);
+  for (const source of new Set(rows.map(({ place }) => place.source))) await checkApart(source, output);
   const prompts = rows.map((row) => encodePromptRow(row, model, options.prompts ?? {}));
   await makeFolder(dirname(output));
   const origin = originOf(prompts, options.model, request);
@@ -80,7 +84,10 @@ export async function generateFile(
       for (const { numTokens } of answers) tokens += numTokens;
       report?.(progress());
     });
-    await writeFileAtomic(output, lines(rows, partial.finished));
+    await writeRows(
+      output,
+      rows.map(({ fields }, index) => ({ ...fields, ...partial.finished.get(index) })),
+    );
   } catch (error) {
     await partial.keep();
     if (error instanceof AbortedError && signal?.aborted) throw stopped(progress(), partial.path);
@@ -93,15 +100,6 @@ export async function generateFile(
 function stopped({ done, total }: GenerateProgress, path: string): AbortedError {
   const kept = done > 0 ? `; the answers are in ${path}, and --continue goes on with them` : "";
   return new AbortedError(0, `stopped after ${done} of ${total} prompts${kept}`);
-}
-
-async function* lines(
-  rows: readonly PromptRow[],
-  answers: ReadonlyMap<number, AnswerFields>,
-): AsyncGenerator<Uint8Array> {
-  for (const [index, { fields }] of rows.entries()) {
-    yield Buffer.from(`${JSON.stringify({ ...fields, ...answers.get(index) })}\n`);
-  }
 }
 
 function answerFields(promptTokens: number, answers: readonly Completion[], hasScores: boolean): AnswerFields {

@@ -1,3 +1,4 @@
+import { rm } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
 
@@ -15,7 +16,8 @@ import { REFUSAL_PHRASES, readPhrases, refusalTable } from "../curate/refusals.j
 import { SKETCH_SIZE } from "../curate/sketch.js";
 import type { RawRow } from "../data/raw_row.js";
 import { type RowBlock, rowBlocks, WORTH_THREADS } from "../data/row_blocks.js";
-import { filesOf, readRawRows } from "../data/source.js";
+import { filesOf, readRawRows, readRows, type SourceRow } from "../data/source.js";
+import { writeRows } from "../data/write_rows.js";
 import { prepareReportText } from "./prepare_report_text.js";
 import { PreparedFiles } from "./prepared_files.js";
 
@@ -36,11 +38,11 @@ export interface PrepareProgress {
 
 /**
  * Makes dialogues to learn from of raw ones: UltraChat's rows, or rows with messages, or with prompt and completion. Writes
- * a folder, whole or not at all: `train.jsonl` and `test.jsonl` with rows `{prompt, prompt_id, messages, source?}`,
- * `dropped.jsonl` with the place of every other row and why it is not there, `report.json` (what is returned) and
- * `report.md`. The steps and their options are in docs/data.md. Throws ConfigError for an option, FileError for a file
- * that cannot be read, an output that is there, or where no row is left, with `strict` DataError for the first row that is
- * no dialogue, and AbortedError.
+ * a folder, whole or not at all: `train.jsonl` and `test.jsonl` with rows `{prompt, prompt_id, messages, source?}`, or the
+ * same in another `format`, `dropped.jsonl` with the place of every other row and why it is not there, `report.json` (what
+ * is returned) and `report.md`. The steps and their options are in docs/data.md. Throws ConfigError for an option, FileError
+ * for a file that cannot be read, an output that is there, or where no row is left, with `strict` DataError for the first
+ * row that is no dialogue, and AbortedError.
  */
 export async function prepareData(
   inputs: readonly string[],
@@ -56,6 +58,9 @@ export async function prepareData(
   const curation = await curationOf(settings);
   const tally = new PrepareTally(settings);
   const start = performance.now();
+  const goOn = (): void => {
+    if (signal?.aborted) throw new AbortedError(0, `stopped after ${tally.read} rows; nothing was written`);
+  };
   await makeFolder(dirname(output));
   await writeFolderAtomic(output, async (folder) => {
     await using files = new PreparedFiles(folder);
@@ -70,14 +75,30 @@ export async function prepareData(
     for await (const curated of pool.work(blocksOf(inputs, settings, gatherer.onTheirWay))) {
       await gatherer.gather(curated);
       tell?.({ read: tally.read, kept: tally.kept, seconds: (performance.now() - start) / 1000 });
-      if (signal?.aborted) throw new AbortedError(0, `stopped after ${tally.read} rows; nothing was written`);
+      goOn();
     }
     const report = tally.report(inputs);
     if (report.kept === 0) throw nothingLeft(report);
+    if (settings.format !== "jsonl") await changeFormat(folder, report, goOn);
     await writeFileAtomic(join(folder, "report.json"), `${JSON.stringify(report, null, 2)}\n`);
     await writeFileAtomic(join(folder, "report.md"), prepareReportText(report));
   });
   return tally.report(inputs);
+}
+
+/** Writes the files of rows once more, as the kind that is asked for. */
+async function changeFormat(folder: string, { splits, options }: PrepareReport, goOn: () => void): Promise<void> {
+  async function* fieldsOf(path: string): AsyncGenerator<SourceRow["fields"], void, void> {
+    for await (const { fields } of readRows(path)) {
+      goOn();
+      yield fields;
+    }
+  }
+  for (const name of Object.keys(splits).filter((split) => splits[split]! > 0)) {
+    const lines = join(folder, `${name}.jsonl`);
+    await writeRows(join(folder, `${name}.${options.format}`), fieldsOf(lines));
+    await rm(lines);
+  }
 }
 
 async function curationOf(settings: PrepareSettings): Promise<Curation> {

@@ -8,8 +8,8 @@ const REASONS = Object.assign({}, ...Object.values(DROP_STEPS)) as Record<DropRe
 
 /** report.md of prepared data. */
 export function prepareReportText(report: PrepareReport): string {
-  const { read, kept, splits, steps, changed, lengths, sources, examples } = report;
-  const files = Object.entries(splits).map(([name, rows]) => `${showNumber(rows)} in ${name}.jsonl`);
+  const { options, read, kept, splits, steps, changed, lengths, sources, examples } = report;
+  const files = Object.entries(splits).map(([name, rows]) => `${showNumber(rows)} in ${name}.${options.format}`);
   const dropped = steps.flatMap(({ step, dropped }) =>
     Object.entries(dropped).map(([reason, count]) => [
       step,

@@ -1,7 +1,9 @@
+import { isUtf8 } from "node:buffer";
 import { readFile } from "node:fs/promises";
 
 import { DataError, FileError, type RowPlace, WestwindError } from "../base/errors.js";
 import { toMessages, typeName } from "../data/messages.js";
+import { showFields } from "../data/row.js";
 import { readRows, type SourceRow } from "../data/source.js";
 import type { TextModel } from "../generate/text_model.js";
 import { type HubOptions, resolveDataset } from "../hub/resolve.js";
@@ -39,22 +41,29 @@ export async function readPromptRows(
 }
 
 async function* readLines(source: string): AsyncGenerator<SourceRow> {
-  const text = await readFile(source, "utf8").catch((cause) => {
+  const bytes = await readFile(source).catch((cause) => {
     throw new FileError(source, cause.code === "ENOENT" ? "no such file" : cause.message, { cause });
   });
-  const lines = text.replace(/^\uFEFF/, "").split(/\r?\n/);
+  const lines = bytes
+    .toString()
+    .replace(/^\uFEFF/, "")
+    .split(/\r?\n/);
+  if (!isUtf8(bytes))
+    throw new DataError({ source, index: lines.findIndex((line) => line.includes("\uFFFD")) }, NO_TEXT);
   if (lines.every((line) => line.trim() === "")) throw new FileError(source, "holds no rows, expected at least one");
   for (const [index, prompt] of lines.entries()) {
     if (prompt.trim() !== "") yield { source, index, fields: { prompt } };
   }
 }
 
+const NO_TEXT = "is not UTF-8 text, expected a prompt";
+
 function toPromptRow({ source, index, fields }: SourceRow, { raw }: PromptOptions): PromptRow {
   const place = { source, index };
   if (fields.messages == null) {
     if (typeof fields.prompt === "string") return { fields, prompt: fields.prompt, place };
     if (fields.prompt != null) throw new DataError(place, `prompt: ${typeName(fields.prompt)}, expected text`);
-    throw new DataError(place, `${Object.keys(fields).join(", ") || "no fields"}; expected "prompt" or "messages"`);
+    throw new DataError(place, `${showFields(fields)}; expected "prompt" or "messages"`);
   }
   if (fields.prompt != null) throw new DataError(place, `both "prompt" and "messages", expected one of them`);
   if (raw) throw new DataError(place, `messages: cannot be continued as they are, expected "prompt"`);

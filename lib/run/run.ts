@@ -1,13 +1,15 @@
 import { join } from "node:path";
 
 import { AbortedError, assert } from "../base/errors.js";
-import { writeFileAtomic } from "../base/files.js";
+import { makeFolder, writeFileAtomic } from "../base/files.js";
+import { lock } from "../base/lock.js";
 import { loadModel } from "../checkpoint/load_model.js";
 import {
   checkRunFolder,
   claimRunFolder,
   hashRun,
   listCheckpoints,
+  RUN_FILE,
   type RunIdentity,
   resolveResume,
   runOf,
@@ -69,6 +71,8 @@ export async function* carryOut<Row>(
   const config = await readModelConfig(modelFolder);
   const taskOptions = await fitMemory(device, recipe, settings, prepared, { config, ...precision });
   using model = await loadModel(device, modelFolder, precision);
+  await makeFolder(outputDir);
+  await using _held = await lock(join(outputDir, RUN_FILE)); // another run would write the same files
   await claimRunFolder(outputDir, identity, { overwrite: recipe.overwrite_output_dir }); // what can be refused, was
   const arrived = performance.now();
   let started: Started<Row> | undefined;

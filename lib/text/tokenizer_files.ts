@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { FileError, ModelError } from "../base/errors.js";
 import { isObject } from "../base/json.js";
@@ -45,7 +45,7 @@ const SPECIAL_KEYS = ["bos_token", "eos_token", "unk_token", "pad_token"] as con
 export async function readTokenizerFiles(folder: string, file: string): Promise<TokenizerFiles> {
   const path = join(folder, file);
   const json = await readJson(path);
-  if (json === undefined) throw new FileError(path, "is missing, expected the file of a Hugging Face tokenizer");
+  if (json === undefined) throw await missing(folder, path);
   checkModel(path, json.model);
 
   const side = (name: string): string => join(folder, name);
@@ -71,6 +71,12 @@ export async function readTokenizerFiles(folder: string, file: string): Promise<
     chatTemplates: chatTemplatesOf(config, jinja),
     present,
   };
+}
+
+async function missing(folder: string, path: string): Promise<FileError> {
+  const found = await stat(folder).catch(() => undefined);
+  if (found?.isDirectory()) return new FileError(path, "is missing, expected the file of a Hugging Face tokenizer");
+  return new FileError(folder, `${found ? "is a file" : "is missing"}, expected a folder in Hugging Face's layout`);
 }
 
 function checkModel(path: string, model: unknown): void {

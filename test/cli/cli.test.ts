@@ -90,15 +90,26 @@ describe("a training run", () => {
 
 test.each([
   [["frob"], "unknown command 'frob'; see westwind --help"],
-  [["feedback"], "a command is missing; see westwind --help"],
-  [["info", "--frob"], "unknown option '--frob'; see westwind --help"],
+  [["feedback"], "a command is missing; see westwind feedback --help"],
+  [["info", "--frob"], "unknown option '--frob'; see westwind info --help"],
   [["sft", "recipes/sft.yaml", "extra"], "extra: expected --key=value"],
-  [["align"], "missing required argument 'recipe'; see westwind --help"],
-  [["generate", "--prompt", "x"], "required option '--model <folder>' not specified; see westwind --help"],
+  [["align"], "missing required argument 'recipe'; see westwind align --help"],
+  [["generate", "--prompt", "x"], "required option '--model <folder>' not specified; see westwind generate --help"],
+  [
+    ["data", "head", "x", "--widt", "3"],
+    "unknown option '--widt' (Did you mean --width?); see westwind data head --help",
+  ],
   [["generate", "--model", "m", "--prompt", "x", "--top-p=3"], "--top-p: 3, expected a number above 0 and at most 1"],
   [["feedback", "binarize", "x", "--output=y", "--rule=z"], "--rule: z, expected one of mean, overall, best-worst"],
 ])("%j is a wrong command line: exit code 2", async (args, message) => {
   expect(await run(...args)).toEqual({ code: 2, signal: null, stdout: "", stderr: `westwind: ${message}\n` });
+});
+
+test("what is wrong with an option is said of its flag", async () => {
+  const prepare = await run("data", "prepare", chats, `--output=${join(folder, "no")}`, "--train-name=a/b");
+  expect(prepare.stderr).toBe('westwind: --train-name: "a/b", expected letters, digits, "-", "_" and "."\n');
+  const generate = await run("generate", `--model=${model}`, "--prompt=x", "--chat-template=none");
+  expect(generate.stderr).toMatch(/^westwind: --chat-template: "none", expected one of zephyr, /);
 });
 
 test("help and version go to stdout; without a command, help goes to stderr with exit code 2", async () => {
@@ -219,7 +230,7 @@ describe("generate", () => {
   test("a prompt that leaves the model no room", async () => {
     const { code, stdout, stderr } = await run("generate", `--model=${model}`, "--prompt", "old ".repeat(300));
     expect([code, stdout]).toEqual([1, ""]);
-    expect(stderr).toMatch(/^westwind: prompt: \d+ tokens, expected fewer than the 256 there is room for\n$/);
+    expect(stderr).toMatch(/^westwind: --prompt: \d+ tokens, expected fewer than the 256 there is room for\n$/);
   });
 
   test("a file of prompts gets the answers that the prompts get alone", async () => {

@@ -67,3 +67,14 @@ test("what is wrong with a recipe is told, all of it", async () => {
   const { code, stderr } = await run("feedback", "score", `--input=${input}`, "--judge.modle=x", "--output=o.jsonl");
   expect([code, stderr]).toEqual([1, "westwind: judge.modle: unknown key, did you mean model?\n"]);
 });
+
+test("rules that never answer end the command, which says so", async () => {
+  const rules = join(folder, "silent.mjs");
+  writeFileSync(rules, "export default () => new Promise(() => {});\n");
+  const output = join(folder, "silent.jsonl");
+  const silent = await run("feedback", "score", `--input=${input}`, `--output=${output}`, `--judge.rules=${rules}`);
+  expect([silent.code, silent.stdout, existsSync(output)]).toEqual([70, "", false]);
+  expect(silent.stderr).toBe(
+    "westwind: what was waited for never comes; an answer of rules that does not settle is one such\n",
+  );
+});

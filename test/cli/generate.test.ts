@@ -147,7 +147,7 @@ test("a file of prompts is answered, with progress on stderr", async () => {
 test("a bad row is said before the model is loaded", async () => {
   const bad = join(folder, "bad.jsonl");
   writeFileSync(bad, '{"prompt": "a"}\n{"prompt": 1}\n');
-  const { code, stdout, stderr, loaded } = await run(["generate", "--model=m", `--prompts=${bad}`, "--output=x"]);
+  const { code, stdout, stderr, loaded } = await run(["generate", "--model=m", `--prompts=${bad}`, "--output=x.jsonl"]);
   expect([code, stdout, stderr]).toEqual([1, "", `westwind: ${bad}:2: prompt: a number, expected text\n`]);
   expect(loaded).toEqual([]);
 });
@@ -169,7 +169,7 @@ test("Ctrl-C keeps what is finished, and --continue goes on", async () => {
   const forgotten = await askFile(new FakeEngine());
   expect([forgotten.code, forgotten.engine.requests.length]).toEqual([1, 0]);
   const other = await askFile(new FakeEngine(), "--continue", "--top-k=2");
-  expect(other.stderr).toMatch(/^westwind: topK: 2, expected not set, with which the records of .* were made\n$/);
+  expect(other.stderr).toMatch(/^westwind: --top-k: 2, expected not set, with which the records of .* were made\n$/);
   const finished = await askFile(new FakeEngine(), "--continue");
   expect([finished.code, finished.engine.requests.length]).toEqual([0, 17]);
   const rows = readFileSync(answers, "utf8").trim().split("\n");
@@ -197,7 +197,7 @@ test("chat has the same flags, and says what they cannot be", async () => {
   const { code, stderr } = await run(["chat", "--model=m", "--min-p=7"]);
   expect([code, stderr]).toEqual([2, "westwind: --min-p: 7, expected a number from 0 to 1\n"]);
   expect((await run(["chat"])).stderr).toBe(
-    "westwind: required option '--model <folder>' not specified; see westwind --help\n",
+    "westwind: required option '--model <folder>' not specified; see westwind chat --help\n",
   );
   const help = await run(["chat", "--help"]);
   for (const flag of ["--system <text>", "--no-history", "--max-new-tokens <number>", "--device <name>"]) {

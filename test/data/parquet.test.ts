@@ -124,7 +124,8 @@ describe("what cannot be read is named", () => {
   const without = (begin: number, end: number) => Buffer.concat([whole.subarray(0, begin), whole.subarray(end)]);
 
   test.each([
-    ["an empty file", Buffer.of(), /x\.parquet: is no Parquet file: 0 bytes that do not begin with PAR1/],
+    ["an empty file", Buffer.of(), /x\.parquet: is no Parquet file: 0 bytes, expected at least 12/],
+    ["the beginning of one", Buffer.from("PAR1"), /x\.parquet: is no Parquet file: 4 bytes, expected at least 12/],
     ["another file", Buffer.from('{"a": 1}\n'.repeat(9)), /is no Parquet file/],
     [
       "a file cut at its end",

@@ -25,7 +25,7 @@ test("a prompt is found where rows have it", () => {
 });
 
 test.each<[Record<string, unknown>, string]>([
-  [{ text: "a" }, 'text; expected "messages", "prompt" or "instruction"'],
+  [{ text: "a" }, 'found "text"; expected "messages", "prompt" or "instruction"'],
   [{}, 'no fields; expected "messages", "prompt" or "instruction"'],
   [{ prompt: 3 }, "prompt: a number, expected text"],
   [{ instruction: true }, "instruction: a boolean, expected text"],

@@ -1,26 +1,10 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 
 import { AbortedError } from "../../lib/base/errors.js";
 import { Random } from "../../lib/base/random.js";
-import { loadModel } from "../../lib/checkpoint/load_model.js";
 import { Engine, type EngineOptions } from "../../lib/generate/engine.js";
 import type { GenerationEvent, GenerationRequest } from "../../lib/generate/request.js";
-import type { Llama } from "../../lib/model/llama.js";
-import { Device } from "../../lib/tensor/device.js";
-
-let device: Device;
-let model: Llama;
-beforeAll(async () => {
-  device = Device.cpu();
-  model = await loadModel(device, "test/golden/tiny-mistral", { dtype: "f32", trainable: false });
-});
-afterAll(() => {
-  model[Symbol.dispose]();
-  device[Symbol.dispose]();
-});
-
-/** A letter a token. */
-const bytesOf = (id: number) => Buffer.from(String.fromCharCode(97 + (id % 26)));
+import { bytesOf, model } from "./tiny_mistral.js";
 
 /** So small a penalty that it changes no token: but every token has to be known before the next is drawn. */
 const NO_RUNNING_AHEAD = 1e-30;

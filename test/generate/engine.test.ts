@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 
 import { AbortedError, ConfigError } from "../../lib/base/errors.js";
 import { Random } from "../../lib/base/random.js";
@@ -9,24 +9,10 @@ import { Engine, type EngineOptions } from "../../lib/generate/engine.js";
 import type { GenerationEvent, GenerationRequest } from "../../lib/generate/request.js";
 import { tokenLogProbs } from "../../lib/kernels/token_log_probs.js";
 import { uploadInput } from "../../lib/model/input.js";
-import type { Llama } from "../../lib/model/llama.js";
 import { Arena } from "../../lib/tensor/arena.js";
-import { Device } from "../../lib/tensor/device.js";
 import { sharedData } from "../shared_data.js";
+import { bytesOf, device, model } from "./tiny_mistral.js";
 
-let device: Device;
-let model: Llama;
-beforeAll(async () => {
-  device = Device.cpu();
-  model = await loadModel(device, "test/golden/tiny-mistral", { dtype: "f32", trainable: false });
-});
-afterAll(() => {
-  model[Symbol.dispose]();
-  device[Symbol.dispose]();
-});
-
-/** A letter a token. */
-const bytesOf = (id: number) => Buffer.from(String.fromCharCode(97 + (id % 26)));
 const engineOf = (options: EngineOptions = {}) => new Engine(model, { bytesOf, cacheTokens: 4096, ...options });
 const promptOf = (length: number, seed = 1) => {
   const random = new Random(seed);
@@ -273,6 +259,7 @@ test.each<[Partial<GenerationRequest>, string]>([
   [{ seed: 0.5 }, "seed: 0.5, expected a whole number"],
   [{ logitBias: new Map([[0, Number.NaN]]) }, "logitBias: NaN, expected numbers"],
   [{ choices: 0 }, "choices: 0, expected a positive integer"],
+  [{ choices: 1e6 }, "choices: 1000000, expected at most 10000"],
   [{ logprobs: -1 }, "logprobs: -1, expected a whole number"],
   [{ stop: ["a", ""] }, "stop: an empty text, expected one to stop at"],
   [{ topP: 0 }, "topP: 0, expected a number above 0 and at most 1"],

@@ -281,7 +281,7 @@ describe("text that is not a recipe", () => {
       code: "ERR_FILE",
       message: "no/such.yaml: no such file, expected a recipe",
     });
-    expect(thrown(() => parseRecipe("sft", { path: "test" })).code).toBe("ERR_FILE");
+    expect(thrown(() => parseRecipe("sft", { path: "test" })).message).toBe("test: is a folder, expected a recipe");
   });
 });
 

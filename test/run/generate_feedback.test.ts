@@ -263,7 +263,7 @@ test("how far it is is told for each model, with what it has spent", async () =>
 test("a row that is no prompt is named before anything is asked", async () => {
   const bad = file("bad.jsonl", [{ prompt: "a" }, { text: "b" }]);
   expect(await refusal(generate(newOutput(), { prompts: bad }))).toContain(
-    `DataError: ${bad}:2: text; expected "messages"`,
+    `DataError: ${bad}:2: found "text"; expected "messages"`,
   );
   expect(ensemble.endpoint.requests.length).toBe(0);
 });

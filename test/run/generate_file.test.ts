@@ -1,7 +1,8 @@
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 
+import { loadRows } from "../../lib/data/source.js";
 import { type GenerateFileOptions, type GenerateProgress, generateFile } from "../../lib/run/generate_file.js";
 import { type PromptOptions, readPromptRows } from "../../lib/run/prompt_rows.js";
 import { FakeEngine, fakeModel } from "../generate/fake_engine.js";
@@ -18,7 +19,7 @@ const linesOf = (path: string): Record<string, unknown>[] =>
 let numFiles = 0;
 const newFile = (): string => join(folder, `out-${numFiles++}.jsonl`);
 
-function file(name: string, text: string): string {
+function file(name: string, text: string | Uint8Array): string {
   writeFileSync(join(folder, name), text);
   return join(folder, name);
 }
@@ -139,7 +140,7 @@ describe("the rows", () => {
 
 test.each([
   ["a.jsonl", '{"prompt": "a"}\n\n{"prompt": 3}\n', "a.jsonl:3: prompt: a number, expected text"],
-  ["b.jsonl", '{"text": "a"}\n', 'b.jsonl:1: text; expected "prompt" or "messages"'],
+  ["b.jsonl", '{"text": "a"}\n', 'b.jsonl:1: found "text"; expected "prompt" or "messages"'],
   ["c.jsonl", '{"prompt": "a"}\n{"messages": []}\n', "c.jsonl:2: messages: an empty list"],
   [
     "d.jsonl",
@@ -161,11 +162,37 @@ test.each([
   ["i.txt", "\n \n", "i.txt: holds no rows, expected at least one"],
   ["j.tsv", "a", "j.tsv: is of a kind that is not read"],
   ["k.txt", `a\n${"x".repeat(1000)}\n`, "k.txt:2: 1017 tokens"],
+  ["l.txt", Buffer.from("a\r\ncaf\xe9\r\n", "latin1"), "l.txt:2: is not UTF-8 text, expected a prompt"],
 ])("%s is refused before anything is asked", async (name, text, message) => {
   const engine = new FakeEngine();
   const output = newFile();
   expect(await refusal(generate(engine, file(name, text), output))).toContain(message);
   expect([engine.requests.length, existsSync(output), existsSync(`${output}.partial`)]).toEqual([0, false, false]);
+});
+
+test("an output that cannot be written is refused before anything is asked, and that of the prompts stays", async () => {
+  const before = readFileSync(letters, "utf8");
+  const taken = join(folder, "taken.jsonl");
+  mkdirSync(taken);
+  for (const [output, message] of [
+    [letters, `ConfigError: output: ${letters}, expected another file than the input`],
+    [taken, `FileError: ${taken}: is a folder, expected a file to write`],
+    ["x.txt", "FileError: x.txt: is of a kind that is not written, expected .jsonl, .jsonl.gz or .parquet"],
+  ] as const) {
+    const engine = new FakeEngine();
+    expect(await refusal(generate(engine, letters, output))).toBe(message);
+    expect([engine.requests.length, existsSync(`${output}.partial`)]).toEqual([0, false]);
+  }
+  expect(readFileSync(letters, "utf8")).toBe(before);
+});
+
+test("answers are written as the output's name says", async () => {
+  const output = join(folder, "answers.parquet");
+  await generate(new FakeEngine(), letters, output);
+  const rows = await loadRows(output);
+  expect(rows.map(({ fields }) => [fields.id, fields.completion])).toEqual(
+    [..."abcdefghij"].map((letter, id) => [id, `echo ${letter}`]),
+  );
 });
 
 test("messages cannot be continued as they are, nor a missing file be read", async () => {

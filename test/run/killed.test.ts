@@ -77,6 +77,14 @@ test("Ctrl-C saves a checkpoint, says so and exits with 130; the run goes on fro
   expect(weights(stopped).equals(weights(whole))).toBe(true);
 });
 
+test("a run goes on when nobody reads what it tells", async () => {
+  const output = join(folder, "unread");
+  const { process: child, outcome } = westwind([...flags("sft", output, 40), "--logging_steps=1"]);
+  child.stderr!.once("data", () => child.stderr!.destroy());
+  expect((await outcome).code).toBe(0);
+  expect(readdirSync(output)).toContain("model.safetensors");
+});
+
 // A limit on the size of files stands for a full disk: the weights fit, the optimiser's moments do not.
 test.skipIf(process.platform === "win32")(
   "what cannot be written is an error that leaves nothing of it, and the checkpoint before stays",

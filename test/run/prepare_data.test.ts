@@ -8,6 +8,7 @@ import { describe, expect, test } from "vitest";
 import type { AbortedError } from "../../lib/base/errors.js";
 import { Random } from "../../lib/base/random.js";
 import type { PrepareReport } from "../../lib/curate/prepare_report.js";
+import { loadRows } from "../../lib/data/source.js";
 import { type PrepareRun, prepareData } from "../../lib/run/prepare_data.js";
 import { refresh } from "../cli/command.js";
 import { readJsonLines, sharedData } from "../shared_data.js";
@@ -283,6 +284,19 @@ test("files have the names that are asked for", async () => {
   expect(readdirSync(output)).toEqual(["report.json", "report.md", "test_sft.jsonl", "train_sft.jsonl"]);
 });
 
+test.each(["jsonl.gz", "parquet"] as const)("they are of the kind that is asked for: %s", async (format) => {
+  const rows = Array.from({ length: 30 }, (_, i) => chat(i));
+  const lines = await prepare(rows, { testShare: 0.4 });
+  const { report, output } = await prepare(rows, { testShare: 0.4, format });
+  expect(readdirSync(output)).toEqual(["report.json", "report.md", `test.${format}`, `train.${format}`]);
+  for (const split of ["train", "test"] as const) {
+    const found = (await loadRows(output, { split })).map(({ fields }) => fields);
+    expect(found.length).toBe(report.splits[split]);
+    expect(found).toEqual(lines[split]);
+  }
+  expect(readFileSync(join(output, "report.md"), "utf8")).toContain(` in train.${format}`);
+});
+
 /** Large enough for threads: the lines end with many blanks. */
 function largeFile(): string {
   const rows = Array.from({ length: 600 }, (_, i) => {
@@ -341,6 +355,11 @@ describe("what cannot be done is said before any row is read", () => {
     [{ testName: "train" }, "ConfigError: testName: train, which is the name of another file"],
     [{ testName: "Train" }, "ConfigError: testName: Train, which is the name of another file"],
     [{ trainName: "Dropped" }, "ConfigError: trainName: Dropped, which is the name of another file"],
+    [
+      { testName: "a.parquet" },
+      "ConfigError: testName: a.parquet, expected a name without .parquet; format names the kind",
+    ],
+    [{ format: "csv" as "jsonl" }, 'ConfigError: format: "csv", expected one of jsonl, jsonl.gz, parquet'],
     [{ threads: -1 }, "ConfigError: threads: -1, expected a whole number from 0 up"],
     [{ threads: 1.5 }, "ConfigError: threads: 1.5, expected a whole number from 0 up"],
     [{ refusalPhrases: "nowhere.txt" }, "FileError: nowhere.txt: no such file"],

@@ -222,6 +222,20 @@ describe("what is kept", () => {
     },
   );
 
+  test("one run at a time writes to a folder", async () => {
+    const output = join(folder, "taken");
+    const first = start("sft", { ...keys, output_dir: output });
+    for (let event = await first.next(); !event.done && event.value.kind !== "prepared"; ) event = await first.next();
+    for (const others of [{}, { overwrite_output_dir: true }, { learning_rate: 1, overwrite_output_dir: true }]) {
+      expect(await refusal(carryThrough("sft", { ...keys, ...others, output_dir: output }))).toBe(
+        `FileError: ${output}/run.json: is in use by process ${process.pid}`,
+      );
+    }
+    await first.return(undefined as never);
+    await carryThrough("sft", { ...keys, output_dir: output });
+    expect(readdirSync(output)).not.toContain("run.json.lock");
+  });
+
   test("a finished run is not repeated by one that goes on", async () => {
     const output = join(folder, "limited");
     const before = readFileSync(join(output, "log.jsonl"), "utf8");

@@ -136,5 +136,7 @@ describe("a folder of one's own", () => {
     await expect(Tokenizer.load(folder)).rejects.toThrow(/model.type: "Strange", expected BPE/);
     await rm(path);
     await expect(Tokenizer.load(folder)).rejects.toThrow(/tokenizer\.json: is missing, expected/);
+    await expect(Tokenizer.load("./none")).rejects.toThrow("./none: is missing, expected a folder in Hugging Face's");
+    await expect(Tokenizer.load("LICENSE")).rejects.toThrow("LICENSE: is a file, expected a folder in Hugging Face's");
   });
 });
