@@ -4,6 +4,7 @@ import { AbortedError } from "../../lib/base/errors.js";
 import { loadModel } from "../../lib/checkpoint/load_model.js";
 import { generate } from "../../lib/generate/generate.js";
 import { Device } from "../../lib/tensor/device.js";
+import { TEST_DEVICE } from "../test_device.js";
 
 async function tinyModel(device: Device, name = "tiny-mistral") {
   return loadModel(device, `test/golden/${name}`, { dtype: "f32", trainable: false });
@@ -11,7 +12,7 @@ async function tinyModel(device: Device, name = "tiny-mistral") {
 const prompts = [[1, 15, 10], [1, 70, 96, 35, 45, 40, 40, 61, 12, 64, 91, 48], [7]].map((ids) => Int32Array.from(ids));
 
 test("a batch gives each prompt the answer it gets alone, past the sliding window too", async () => {
-  using device = Device.cpu();
+  using device = Device.open(TEST_DEVICE);
   using model = await tinyModel(device);
   const together = await generate(model, prompts, { maxNewTokens: 20 });
   for (const [i, prompt] of prompts.entries()) {
@@ -21,7 +22,7 @@ test("a batch gives each prompt the answer it gets alone, past the sliding windo
 });
 
 test("each step is what the whole sequence gives without a cache", async () => {
-  using device = Device.cpu();
+  using device = Device.open(TEST_DEVICE);
   for (const name of ["tiny-mistral", "tiny-llama-rope", "tiny-llama-bias"]) {
     using model = await tinyModel(device, name);
     let ids = [...prompts[1]!];
@@ -39,13 +40,13 @@ test.each([
   [{ maxNewTokens: 1, temperature: -1 }, "temperature: -1, expected a number from 0 up"],
   [{ maxNewTokens: 1, topP: Number.NaN }, "topP: NaN, expected a number above 0 and at most 1"],
 ])("%j is refused", async (options, message) => {
-  using device = Device.cpu();
+  using device = Device.open(TEST_DEVICE);
   using model = await tinyModel(device);
   await expect(generate(model, prompts, options)).rejects.toThrow(message);
 });
 
 test("a signal ends it", async () => {
-  using device = Device.cpu();
+  using device = Device.open(TEST_DEVICE);
   using model = await tinyModel(device);
   const controller = new AbortController();
   const running = generate(model, prompts, { maxNewTokens: 200, signal: controller.signal });
@@ -56,7 +57,7 @@ test("a signal ends it", async () => {
 });
 
 test("sampling repeats with its seed, stops at stop tokens and at the model's length", async () => {
-  using device = Device.cpu();
+  using device = Device.open(TEST_DEVICE);
   using model = await tinyModel(device);
   const options = { maxNewTokens: 8, temperature: 1.5, topP: 0.9 };
   const ids = async (seed: number) => (await generate(model, prompts, { ...options, seed })).map((g) => [...g.ids]);

@@ -6,10 +6,11 @@ import { Sampler } from "../../lib/generate/sampler.js";
 import { adjustLogits, sampleTokens } from "../../lib/kernels/sample_tokens.js";
 import { Arena } from "../../lib/tensor/arena.js";
 import { Device } from "../../lib/tensor/device.js";
+import { TEST_DEVICE } from "../test_device.js";
 
 let device: Device;
 beforeAll(() => {
-  device = Device.cpu({ threads: 1 });
+  device = Device.open(TEST_DEVICE);
 });
 afterAll(() => device[Symbol.dispose]());
 
