@@ -9,7 +9,7 @@ namespace {
 
 // Packs of a row that a thread keeps in registers between the two passes over it; longer rows are read again.
 constexpr int kForwardKept = 4, kBackwardKept = 2;
-constexpr int kMostThreads = 1024;
+constexpr int kMostThreads = 512;            // backward takes up to 128 registers of each
 constexpr int kBlocksPerMultiprocessor = 3;  // of backward: more hide latency, and cost a partial dweight each
 
 int threads_for(int64_t packs, int kept) {
@@ -69,8 +69,9 @@ __global__ void rms_norm_forward_kernel(const T* x, const T* update, const T* we
 // Block b takes rows b, b + G, b + 2 G, ... A column always belongs to the same thread, which sums its share of dweight
 // in registers, and beyond those in `partial` itself.
 template <class T, int kSize>
-__global__ void rms_norm_backward_kernel(const T* dy, const T* x, const T* weight, const float* rstd,
-                                         const T* dresidual, T* dx, float* partial /* [G,C] */, int64_t R, int64_t C) {
+__global__ void __launch_bounds__(kMostThreads)
+    rms_norm_backward_kernel(const T* dy, const T* x, const T* weight, const float* rstd, const T* dresidual, T* dx,
+                             float* partial /* [G,C] */, int64_t R, int64_t C) {
   const int64_t packs = C / kSize, rest = threadIdx.x + int64_t(kBackwardKept) * blockDim.x;
   partial += blockIdx.x * C;
   float sums[kBackwardKept][kSize] = {};
