@@ -73,10 +73,13 @@ CudaStream::~CudaStream() {
   wake_.notify_one();
   thread_.join();
   cudaSetDevice(ordinal_);
-  cudaStreamSynchronize(stream_);
   matmul_state_.reset();
   if (scratch_ != nullptr) cudaFreeAsync(scratch_, stream_);
   cudaFreeAsync(device_fault_, stream_);
+  cudaStreamSynchronize(stream_);
+  // What the pool keeps is not free for others, nor for this process's next stream that asks what is.
+  cudaMemPool_t pool;
+  if (cudaDeviceGetDefaultMemPool(&pool, ordinal_) == cudaSuccess) cudaMemPoolTrimTo(pool, 0);
   for (const Pinned& pinned : pinned_) cudaFreeHost(pinned.memory);
   for (const cudaEvent_t event : events_) cudaEventDestroy(event);
   cudaFreeHost(host_fault_);
@@ -105,9 +108,9 @@ void* CudaStream::allocate(int64_t bytes) {
   return memory;
 }
 
+// Throws nothing: destructors call it, also after a fault, from which on every call fails.
 void CudaStream::release(void* memory, int64_t) {
-  activate();
-  cudaFreeAsync(memory, stream_);
+  if (cudaSetDevice(ordinal_) == cudaSuccess) cudaFreeAsync(memory, stream_);
 }
 
 void* CudaStream::scratch(int64_t bytes) {
@@ -137,10 +140,11 @@ CudaStream::Pinned CudaStream::take_pinned(int64_t bytes) {
 }
 
 void CudaStream::give_back(Pinned pinned) {
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   int64_t kept = 0;
   for (const Pinned& other : pinned_) kept += other.bytes;
   if (kept + pinned.bytes > kMostPinned) {
+    lock.unlock();  // freeing waits for the device, and the caller's thread is not to wait with it
     cudaFreeHost(pinned.memory);
     return;
   }

@@ -88,7 +88,7 @@ class CudaStream : public Stream {
   std::shared_ptr<MatmulState> matmul_state_;
 
   std::mutex mutex_;
-  std::condition_variable wake_, returned_;
+  std::condition_variable wake_;
   std::vector<Pinned> pinned_;
   std::vector<cudaEvent_t> events_;
   std::vector<Waiting> waiting_;

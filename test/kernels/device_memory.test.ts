@@ -1,0 +1,21 @@
+import { expect, test } from "vitest";
+
+import { Arena } from "../../lib/tensor/arena.js";
+import { backends } from "./launch.js";
+
+const gpu = backends.find(({ name }) => name === "cuda");
+const BYTES = 2 ** 28;
+
+/** Bytes that were free before an arena took some of a device of its own, which are both gone then. */
+function hold(): number {
+  using device = gpu!.open();
+  const { free } = device.memory;
+  using arena = new Arena(device, { kept: BYTES });
+  expect(device.memory.free).toBeLessThanOrEqual(free - arena.bytes);
+  return free;
+}
+
+test.runIf(gpu)("what a device held is free again when it is gone", () => {
+  const before = hold();
+  expect(hold()).toBeGreaterThan(before - BYTES / 2);
+});
