@@ -58,8 +58,8 @@ CudaStream::CudaStream(int ordinal) : Stream(DeviceKind::cuda), ordinal_(ordinal
   check(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &keep), "cuda: memory pool");
 
   check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cuda: stream");
-  check(cudaMallocAsync(reinterpret_cast<void**>(&device_fault_), sizeof(Fault), stream_), "cuda: fault record");
-  check(cudaMemsetAsync(device_fault_, 0, sizeof(Fault), stream_), "cuda: fault record");
+  check(cudaMallocAsync(reinterpret_cast<void**>(&device_fault_), sizeof(FaultRecord), stream_), "cuda: fault record");
+  check(cudaMemsetAsync(device_fault_, 0, sizeof(FaultRecord), stream_), "cuda: fault record");
   check(cudaMallocHost(reinterpret_cast<void**>(&host_fault_), sizeof(Fault)), "cuda: fault record");
   std::memset(host_fault_, 0, sizeof(Fault));
   thread_ = std::thread([this] { loop(); });

@@ -31,6 +31,12 @@ struct Fault {
   int64_t index, value, least, bound;  // least <= value < bound does not hold
 };
 
+// With what the blocks of a check tell each other; it begins as zeros.
+struct FaultRecord : Fault {
+  unsigned long long nearness;  // of the first entry that does not hold: the more, the nearer to the beginning
+  unsigned finished_blocks;
+};
+
 class MatmulState;
 
 // A CUDA stream. Work is launched by the calling thread and runs in order; a thread of its own waits for events, so
@@ -42,7 +48,7 @@ class CudaStream : public Stream {
 
   cudaStream_t handle() const { return stream_; }
   const DeviceLimits& limits() const { return limits_; }
-  Fault* fault() const { return device_fault_; }
+  FaultRecord* fault() const { return device_fault_; }
   std::shared_ptr<MatmulState>& matmul_state() { return matmul_state_; }  // matmul.cpp makes it
 
   // Before each launch: makes the device current and notes the kernel's name for errors that come later.
@@ -83,7 +89,8 @@ class CudaStream : public Stream {
   cudaStream_t stream_ = nullptr;
   void* scratch_ = nullptr;
   int64_t scratch_bytes_ = 0;
-  Fault *device_fault_ = nullptr, *host_fault_ = nullptr;
+  FaultRecord* device_fault_ = nullptr;
+  Fault* host_fault_ = nullptr;
   std::vector<const char*> kernels_;
   std::shared_ptr<MatmulState> matmul_state_;
 

@@ -45,6 +45,16 @@ describe.each(backends)("$name", (backend) => {
     });
     expect(dweight!.bits).toEqual(Float32Array.of(0.1, 0, -0.1)); // 1 + 1e8 is 1e8 in f32
   });
+
+  // More than are checked at a time, by any part of a GPU.
+  test("of many tokens outside of the table the first is named", async () => {
+    using device = backend.open();
+    using arena = new Arena(device);
+    const ids = new Int32Array(300_000);
+    for (const t of [299_999, 70_001, 1_301, 1_300, 2_600]) ids[t] = 1000 + t;
+    embedding(arena, arena.from<"T">(ids), arena.from<"V,C">(new Float32Array(3), [3, 1]));
+    await expect(device.sync()).rejects.toThrow(/: tokens\[1300\] = 2300, expected 0 <= tokens < 3$/);
+  });
 });
 
 test.each([-1, 3])("token %i of a table of 3 rows is an error that says where", async (token) => {
