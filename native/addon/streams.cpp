@@ -50,15 +50,17 @@ Napi::Value sync(const Napi::CallbackInfo& info) {
 
 Napi::Promise when_reached(Napi::Env env, Stream& stream, Napi::Value result) {
   AddonData& addon = data(env);
-  if (addon.awaited.empty()) addon.completions.Ref(env);
-  Completion& completion = addon.awaited.emplace_front(Napi::Promise::Deferred::New(env));
-  completion.self = addon.awaited.begin();
+  std::list<Completion> made;  // a stream that refuses leaves nothing behind that the process would stay alive for
+  Completion& completion = made.emplace_front(Napi::Promise::Deferred::New(env));
+  completion.self = made.begin();
   if (!result.IsEmpty()) completion.result = Napi::Reference<Napi::Value>::New(result, 1);
   const Napi::Promise promise = completion.deferred.Promise();
   stream.notify([&completion, completions = addon.completions](const Failure* failure) {
     if (failure != nullptr) completion.failure = *failure;
     completions.NonBlockingCall(&completion);
   });
+  if (addon.awaited.empty()) addon.completions.Ref(env);
+  addon.awaited.splice(addon.awaited.begin(), made);
   return promise;
 }
 

@@ -56,7 +56,7 @@ struct PageEntries {
 // comes last reads it.
 template <class Entries>
 __global__ void __launch_bounds__(kThreads)
-    check_kernel(Fault* fault, const char* kernel, Entries entries, int64_t count) {
+    check_kernel(FaultRecord* fault, const char* kernel, Entries entries, int64_t count) {
   __shared__ int64_t of_warps[kWarps];
   int64_t first = count;
   for (int64_t i = blockIdx.x * int64_t(kThreads) + threadIdx.x; i < count; i += gridDim.x * int64_t(kThreads)) {

@@ -4,7 +4,7 @@
 
 namespace ww::cuda {
 
-constexpr int kSumColumns = 32, kSumRows = 8;  // of a block: a warp reads 32 neighbouring columns of one row
+constexpr int kSumColumns = 32, kSumRows = 32;  // of a block: a warp reads 32 neighbouring columns of one row
 
 // sums[c] += sum_g partial[g,c], in the order of g within each of kSumRows interleaved groups, then of the groups.
 static __global__ void add_column_sums_kernel(const float* partial, float* sums, int64_t rows, int64_t columns) {

@@ -60,10 +60,8 @@ CudaStream::CudaStream(int ordinal) : Stream(DeviceKind::cuda), ordinal_(ordinal
   check(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &keep), "cuda: memory pool");
 
   check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cuda: stream");
-  check(cudaMallocAsync(reinterpret_cast<void**>(&device_fault_), sizeof(Fault), stream_), "cuda: fault record");
-  check(cudaMemsetAsync(device_fault_, 0, sizeof(Fault), stream_), "cuda: fault record");
-  check(cudaMallocHost(reinterpret_cast<void**>(&host_fault_), sizeof(Fault)), "cuda: fault record");
-  std::memset(host_fault_, 0, sizeof(Fault));
+  check(cudaMallocAsync(reinterpret_cast<void**>(&fault_), sizeof(FaultRecord), stream_), "cuda: fault record");
+  check(cudaMemsetAsync(fault_, 0, sizeof(FaultRecord), stream_), "cuda: fault record");
   thread_ = std::thread([this] { loop(); });
 }
 
@@ -75,14 +73,17 @@ CudaStream::~CudaStream() {
   wake_.notify_one();
   thread_.join();
   cudaSetDevice(ordinal_);
-  cudaStreamSynchronize(stream_);
   matmul_state_.reset();
   if (scratch_ != nullptr) cudaFreeAsync(scratch_, stream_);
-  cudaFreeAsync(device_fault_, stream_);
+  cudaFreeAsync(fault_, stream_);
+  cudaStreamSynchronize(stream_);
+  // What the pool keeps is not free for others, nor for this process's next stream that asks what is.
+  cudaMemPool_t pool;
+  if (cudaDeviceGetDefaultMemPool(&pool, ordinal_) == cudaSuccess) cudaMemPoolTrimTo(pool, 0);
   for (const Pinned& pinned : pinned_) cudaFreeHost(pinned.memory);
   cudaFreeHost(staging_.memory);
   for (const cudaEvent_t event : events_) cudaEventDestroy(event);
-  cudaFreeHost(host_fault_);
+  for (Fault* const fault : faults_) cudaFreeHost(fault);
   cudaStreamDestroy(stream_);
 }
 
@@ -108,9 +109,9 @@ void* CudaStream::allocate(int64_t bytes) {
   return memory;
 }
 
+// Throws nothing: destructors call it, also after a fault, from which on every call fails.
 void CudaStream::release(void* memory, int64_t) {
-  activate();
-  cudaFreeAsync(memory, stream_);
+  if (cudaSetDevice(ordinal_) == cudaSuccess) cudaFreeAsync(memory, stream_);
 }
 
 void* CudaStream::scratch(int64_t bytes) {
@@ -131,6 +132,16 @@ bool CudaStream::is_new_check(const IndexCheck& check) {
   return true;
 }
 
+// One of what goes round, or null where all are in use.
+template <class T>
+T* CudaStream::taken(std::vector<T*>& all) {
+  const std::lock_guard lock(mutex_);
+  if (all.empty()) return nullptr;
+  T* const last = all.back();
+  all.pop_back();
+  return last;
+}
+
 CudaStream::Pinned CudaStream::take_pinned(int64_t bytes) {
   std::unique_lock lock(mutex_);
   const auto fits = std::find_if(pinned_.begin(), pinned_.end(), [&](const Pinned& p) { return p.bytes >= bytes; });
@@ -146,10 +157,11 @@ CudaStream::Pinned CudaStream::take_pinned(int64_t bytes) {
 }
 
 void CudaStream::give_back(Pinned pinned) {
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   int64_t kept = 0;
   for (const Pinned& other : pinned_) kept += other.bytes;
   if (kept + pinned.bytes > kMostPinned) {
+    lock.unlock();  // freeing waits for the device, and the caller's thread is not to wait with it
     cudaFreeHost(pinned.memory);
     return;
   }
@@ -216,24 +228,19 @@ DeviceMemory CudaStream::memory() {
 
 void CudaStream::notify(std::function<void(const Failure*)> reached) {
   activate();
-  check(cudaMemcpyAsync(host_fault_, device_fault_, sizeof(Fault), cudaMemcpyDeviceToHost, stream_), "cuda: notify");
-  when_done(std::move(reached));
+  Fault* fault = taken(faults_);
+  if (fault == nullptr) check(cudaMallocHost(reinterpret_cast<void**>(&fault), sizeof(Fault)), "cuda: fault record");
+  check(cudaMemcpyAsync(fault, fault_, sizeof(Fault), cudaMemcpyDeviceToHost, stream_), "cuda: notify");
+  when_done(std::move(reached), fault);
 }
 
-void CudaStream::when_done(std::function<void(const Failure*)> then) {
-  cudaEvent_t event = nullptr;
-  {
-    const std::lock_guard lock(mutex_);
-    if (!events_.empty()) {
-      event = events_.back();
-      events_.pop_back();
-    }
-  }
+void CudaStream::when_done(std::function<void(const Failure*)> then, Fault* fault) {
+  cudaEvent_t event = taken(events_);
   if (event == nullptr) check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cuda: event");
   check(cudaEventRecord(event, stream_), "cuda: event");
   {
     const std::lock_guard lock(mutex_);
-    waiting_.push_back({event, std::move(then), std::exchange(kernels_, {})});
+    waiting_.push_back({event, std::move(then), std::exchange(kernels_, {}), fault});
   }
   wake_.notify_one();
 }
@@ -251,8 +258,8 @@ void CudaStream::loop() {
     for (Waiting& waiting : batch) {
       const cudaError_t status = cudaEventSynchronize(waiting.event);
       if (!failure_ && status != cudaSuccess) failure_ = failed(status, waiting.kernels);
-      if (!failure_ && host_fault_->kernel != nullptr) {
-        const Fault& fault = *host_fault_;
+      if (!failure_ && waiting.fault != nullptr && waiting.fault->kernel != nullptr) {
+        const Fault& fault = *waiting.fault;
         const std::string name = fault.name;
         failure_ = {ErrorCode::value, std::string(fault.kernel) + ": " + name + "[" + std::to_string(fault.index) +
                                           "] = " + std::to_string(fault.value) + ", expected " +
@@ -262,6 +269,7 @@ void CudaStream::loop() {
       waiting.then(failure_ ? &*failure_ : nullptr);
       const std::lock_guard lock(mutex_);
       events_.push_back(waiting.event);
+      if (waiting.fault != nullptr) faults_.push_back(waiting.fault);
     }
     batch.clear();
   }

@@ -29,8 +29,12 @@ struct Fault {
   const char* kernel;
   const char* name;
   int64_t index, value, least, bound;  // least <= value < bound does not hold
-  unsigned long long left;             // of a check's entries, from the first bad one that a block has found so far
-  unsigned blocks;                     // that have looked
+};
+
+// With what the blocks of a check tell each other; zeros between checks.
+struct FaultRecord : Fault {
+  unsigned long long left;  // of the check's entries, from the first bad one that a block has found so far
+  unsigned blocks;          // that have looked
 };
 
 // All that a check of indices depends on beside the integers themselves; what one does not need is left out.
@@ -51,7 +55,7 @@ class CudaStream : public Stream {
 
   cudaStream_t handle() const { return stream_; }
   const DeviceLimits& limits() const { return limits_; }
-  Fault* fault() const { return device_fault_; }
+  FaultRecord* fault() const { return fault_; }
 
   // Whether this has not been checked since integers were last written. A step's layers share their indices.
   bool is_new_check(const IndexCheck& check);
@@ -83,13 +87,16 @@ class CudaStream : public Stream {
     cudaEvent_t event;
     std::function<void(const Failure*)> then;
     std::vector<const char*> kernels;  // launched since the wait before
+    Fault* fault;                      // as the device's record was then, if it was copied
   };
 
   void activate() const;
+  template <class T>
+  T* taken(std::vector<T*>& all);
   Pinned take_pinned(int64_t bytes);
   void* stage(int64_t bytes);
   void give_back(Pinned pinned);
-  void when_done(std::function<void(const Failure*)> then);
+  void when_done(std::function<void(const Failure*)> then, Fault* fault = nullptr);
   void loop();
   Failure failed(cudaError_t status, const std::vector<const char*>& kernels) const;
 
@@ -98,7 +105,7 @@ class CudaStream : public Stream {
   cudaStream_t stream_ = nullptr;
   void* scratch_ = nullptr;
   int64_t scratch_bytes_ = 0;
-  Fault *device_fault_ = nullptr, *host_fault_ = nullptr;
+  FaultRecord* fault_ = nullptr;
   std::vector<const char*> kernels_;
   std::vector<IndexCheck> checked_;
   Pinned staging_;  // from which small uploads are copied: an event and a wake-up for each would cost more than they do
@@ -106,9 +113,10 @@ class CudaStream : public Stream {
   std::shared_ptr<MatmulState> matmul_state_;
 
   std::mutex mutex_;
-  std::condition_variable wake_, returned_;
+  std::condition_variable wake_;
   std::vector<Pinned> pinned_;
   std::vector<cudaEvent_t> events_;
+  std::vector<Fault*> faults_;
   std::vector<Waiting> waiting_;
   std::optional<Failure> failure_;  // of the waiting thread
   bool stop_ = false;

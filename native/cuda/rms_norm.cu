@@ -9,11 +9,11 @@ namespace {
 
 // Packs of a row that a thread keeps in registers between the two passes over it; longer rows are read again.
 constexpr int kForwardKept = 4, kBackwardKept = 2;
-constexpr int kMostThreads = 1024;
-constexpr int kBlocksPerMultiprocessor = 3;  // of backward: more hide latency, and cost a partial dweight each
+constexpr int kMostThreads = 512;  // backward takes up to 128 registers of each: no more fit on a multiprocessor
+constexpr int kMostBlocks = 8;     // of backward on a multiprocessor: each costs a partial dweight
 
 int threads_for(int64_t packs, int kept) {
-  return static_cast<int>(std::min<int64_t>(kMostThreads, round_up(ceil_div(packs, kept), kWarp)));
+  return static_cast<int>(std::clamp<int64_t>(round_up(ceil_div(packs, kept), kWarp), kWarp, kMostThreads));
 }
 
 // One block a row. An update, where there is one, is added to x first and the sum written.
@@ -69,8 +69,9 @@ __global__ void rms_norm_forward_kernel(const T* x, const T* update, const T* we
 // Block b takes rows b, b + G, b + 2 G, ... A column always belongs to the same thread, which sums its share of dweight
 // in registers, and beyond those in `partial` itself.
 template <class T, int kSize>
-__global__ void rms_norm_backward_kernel(const T* dy, const T* x, const T* weight, const float* rstd,
-                                         const T* dresidual, T* dx, float* partial /* [G,C] */, int64_t R, int64_t C) {
+__global__ void __launch_bounds__(kMostThreads)
+    rms_norm_backward_kernel(const T* dy, const T* x, const T* weight, const float* rstd, const T* dresidual, T* dx,
+                             float* partial /* [G,C] */, int64_t R, int64_t C) {
   const int64_t packs = C / kSize, rest = threadIdx.x + int64_t(kBackwardKept) * blockDim.x;
   partial += blockIdx.x * C;
   float sums[kBackwardKept][kSize] = {};
@@ -159,18 +160,19 @@ void run(const ResidualRmsNormForward& a, Stream& stream) {
 void run(const RmsNormBackward& a, Stream& stream) {
   CudaStream& cuda = static_cast<CudaStream&>(stream);
   const int64_t R = a.x.dims[0], C = a.x.dims[1];
-  const int64_t G = std::min<int64_t>(R, int64_t(kBlocksPerMultiprocessor) * cuda.limits().multiprocessors);
-  float* const partial = static_cast<float*>(cuda.scratch(G * C * sizeof(float)));
   dispatch_float(a.x.dtype, [&]<class T>() {
     const std::initializer_list<const void*> addresses = {a.dy.data, a.x.data, a.weight.data, a.dresidual.data,
                                                           a.dx.data};
     dispatch_width<T>(C, addresses, [&]<int kSize>() {
-      launch_kernel(a.kName, rms_norm_backward_kernel<T, kSize>, {dim3(G), threads_for(C / kSize, kBackwardKept)}, cuda,
-                    a.dy.as<T>(), a.x.as<T>(), a.weight.as<T>(), a.rstd.as<float>(), a.dresidual.as<T>(), a.dx.as<T>(),
-                    partial, R, C);
+      const int threads = threads_for(C / kSize, kBackwardKept);
+      const int64_t resident = int64_t(std::min(kMostThreads / threads, kMostBlocks)) * cuda.limits().multiprocessors;
+      const int64_t G = std::min(R, resident);
+      float* const partial = static_cast<float*>(cuda.scratch(G * C * sizeof(float)));
+      launch_kernel(a.kName, rms_norm_backward_kernel<T, kSize>, {dim3(G), threads}, cuda, a.dy.as<T>(), a.x.as<T>(),
+                    a.weight.as<T>(), a.rstd.as<float>(), a.dresidual.as<T>(), a.dx.as<T>(), partial, R, C);
+      add_column_sums(a.kName, partial, a.dweight.as<float>(), G, C, cuda);
     });
   });
-  add_column_sums(a.kName, partial, a.dweight.as<float>(), G, C, cuda);
 }
 
 }  // namespace ww::cuda

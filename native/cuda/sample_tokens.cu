@@ -113,11 +113,16 @@ struct Row {
   template <class Value>
   __device__ __forceinline__ void limit(double target, const Value& value) {
     uint32_t cut = 0;
+    uint64_t above = 0;  // of what turned out to lie above all thresholds that are left
     for (uint32_t bit = 0x80000000u; bit != 0; bit /= 2) {
       const uint32_t higher = cut | bit;
-      if (double(sum([&](int id) { return order_of(logits[id]) >= higher ? value(id) : 0; })) >= target) cut = higher;
+      const uint64_t between = sum([&](int id) { return order_of(logits[id]) - higher < bit ? value(id) : 0; });
+      if (double(above + between) >= target) {
+        cut = higher;
+      } else {
+        above += between;
+      }
     }
-    const uint64_t above = sum([&](int id) { return order_of(logits[id]) > cut ? value(id) : 0; });
     const uint64_t equal = sum([&](int id) { return order_of(logits[id]) == cut ? value(id) : 0; });
     const uint64_t all = sum([&](int id) { return uint64_t(order_of(logits[id]) == cut && value(id) > 0); });
     threshold = cut;

@@ -67,6 +67,13 @@ void run_copies() {
   copies.clear();
 }
 
+size_t allocated_bytes() {
+  const std::lock_guard lock(mutex);
+  size_t bytes = 0;
+  for (const auto& [memory, of_one] : allocations) bytes += of_one;
+  return bytes;
+}
+
 std::string broken_allocation() {
   const std::lock_guard lock(mutex);
   for (const auto& [memory, bytes] : allocations) {

@@ -9,6 +9,7 @@ namespace simt {
 
 void* allocate(size_t bytes);  // aligned to 256 bytes
 bool release(void* memory);    // false if it is not an allocation
+size_t allocated_bytes();
 
 // A copy from the host's memory. It runs when something else does that might depend on it, or when it is waited for:
 // what takes the host's memory again too soon copies the wrong bytes, as it may on a GPU.

@@ -3,6 +3,8 @@
 
 #include <cuda_runtime_api.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 
@@ -11,6 +13,7 @@
 namespace {
 
 constexpr size_t kMemory = size_t(64) << 30;
+std::atomic<size_t> kept_by_pool{0};
 
 // 90, the newest that kernels are written for, unless WESTWIND_SIMT_ARCH says otherwise.
 int compute_capability() {
@@ -75,12 +78,19 @@ cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t* pool, int) {
   return cudaSuccess;
 }
 cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t, cudaMemPoolAttr, void*) { return cudaSuccess; }
+// The pool keeps what is released until it is trimmed.
+cudaError_t cudaMemPoolTrimTo(cudaMemPool_t, size_t) {
+  kept_by_pool = simt::allocated_bytes();
+  return cudaSuccess;
+}
 cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
-  *free = *total = kMemory;
+  *free = kMemory - kept_by_pool;
+  *total = kMemory;
   return cudaSuccess;
 }
 cudaError_t cudaMallocAsync(void** memory, size_t bytes, cudaStream_t) {
   *memory = bytes <= kMemory ? simt::allocate(bytes) : nullptr;
+  kept_by_pool = std::max<size_t>(kept_by_pool, simt::allocated_bytes());
   return *memory != nullptr ? cudaSuccess : cudaErrorMemoryAllocation;
 }
 cudaError_t cudaFreeAsync(void* memory, cudaStream_t) {
