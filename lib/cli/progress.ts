@@ -22,7 +22,7 @@ export class Progress {
   /** A line that the next one takes the place of; shown on terminals only. */
   update(line: string): void {
     if (!this.terminal.isTTY) return;
-    const shown = line.slice(0, (this.terminal.columns ?? 80) - 1);
+    const shown = line.slice(0, (this.terminal.columns || 80) - 1); // some terminals say that they have none
     this.terminal.write(`\r${shown.padEnd(this.drawn.length)}`);
     this.drawn = shown;
   }

@@ -45,16 +45,18 @@ export async function showRun(
   if (ignored.length > 0) progress.say(`ignored: ${ignored.join("; ")}`);
   for (const note of notes) progress.say(`note: ${note}`);
   const pace = new Pace();
-  for await (const event of run) {
-    if (event.kind === "finished") {
-      progress.clear();
-      const { summary } = event;
-      progress.say(
-        `done: ${summary.steps} steps, model in ${summary.output_dir}${summary.report ? `, report in ${summary.report}` : ""}`,
-      );
-      return summary;
+  try {
+    for await (const event of run) {
+      if (event.kind === "finished") {
+        const { steps, output_dir, report } = event.summary;
+        const told = report ? `, report in ${report}` : "";
+        progress.say(`done: ${steps} step${steps === 1 ? "" : "s"}, model in ${output_dir}${told}`);
+        return event.summary;
+      }
+      pace.show(event, progress);
     }
-    pace.show(event, progress);
+  } finally {
+    progress.clear();
   }
   throw new Error("a run ends with its summary");
 }
