@@ -1,7 +1,7 @@
-// Runs every CUDA kernel through the kernels' tests on the CPU, under the emulator of test/simt, and says how many kernels
-// and cases passed.
+// Runs every CUDA kernel through the kernels' tests on the CPU, under the emulator of test/simt, then uploads, loading and
+// the gradients of whole models, and says how many kernels and cases passed.
 //   npm run test:simt [-- test/kernels/rope.test.ts ... vitest's options]
-//   npm run test:sanitized [-- ...]        with AddressSanitizer over every access to shared and global memory
+//   npm run test:sanitized [-- ...]        the kernels' alone, with AddressSanitizer over every access to shared and global memory
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
@@ -11,8 +11,14 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const sanitizes = process.argv.includes("--sanitize");
 const variant = sanitizes ? "sanitized" : "simt";
 const given = process.argv.slice(2).filter((argument) => argument !== "--sanitize");
-const paths = given.some((argument) => argument.startsWith("test/")) ? [] : ["test/kernels"];
-if (sanitizes) paths.push("test/simt");
+const WHOLE_MODELS = [
+  "test/tensor/stream.test.ts",
+  "test/checkpoint/load_model.test.ts",
+  "test/train/gradients.test.ts",
+];
+const paths = given.some((argument) => argument.startsWith("test/"))
+  ? []
+  : ["test/kernels", ...(sanitizes ? ["test/simt"] : WHOLE_MODELS)];
 const results = /^--outputFile\.json=(.*)$/m.exec(given.join("\n"))?.[1];
 const counted = results ?? `build/${variant}/results.json`;
 const reporters = results ? [] : ["--reporter=default", "--reporter=json", `--outputFile.json=${counted}`];
@@ -33,6 +39,7 @@ function run(script, ...args) {
   const environment = {
     WESTWIND_ADDON: `${root}/build/${variant}/westwind.node`,
     WESTWIND_TEST_BACKENDS: "cuda",
+    WESTWIND_TEST_DEVICE: "cuda",
     XDG_CACHE_HOME: `${root}/build/${variant}/cache`,
     ...(sanitizes && { LD_PRELOAD: sanitizer(), ASAN_OPTIONS: "detect_leaks=0", WESTWIND_TEST_EXACT: "1" }),
   };

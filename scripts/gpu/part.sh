@@ -78,8 +78,8 @@ case $1 in
 esac
 case $1 in
   info) info ;;
-  conformance) tests test/kernels ;;
-  golden) tests test/run/trl test/train/gradients test/model/llama ;;
+  conformance) tests test/kernels test/tensor ;;
+  golden) tests test/run/trl test/train/gradients test/model/llama test/checkpoint/load_model test/generate ;;
   sanitize) sanitized memcheck ;;
   racecheck) sanitized racecheck ;;
   kernels) kernels ;;
