@@ -12,16 +12,11 @@ struct Entry {
   int64_t index, least, bound;
 };
 
-// Records the first of `count` entries that does not hold. One block, so that it takes no atomics.
+// Records the least of the threads' entries, if there is one before `none`. One block, so that it takes no atomics.
 template <class EntryOf>
-__device__ void check(Fault* fault, const char* kernel, const char* name, const int32_t* values, int64_t count,
-                      const EntryOf& entry_of) {
+__device__ void record(Fault* fault, const char* kernel, const char* name, const int32_t* values, int64_t first,
+                       int64_t none, const EntryOf& entry_of) {
   __shared__ int64_t firsts[kThreads];
-  int64_t first = count;
-  for (int64_t i = threadIdx.x; i < count && first == count; i += kThreads) {
-    const auto [index, least, bound] = entry_of(i);
-    if (values[index] < least || values[index] >= bound) first = i;
-  }
   firsts[threadIdx.x] = first;
   __syncthreads();
   for (int half = kThreads / 2; half > 0; half /= 2) {
@@ -31,11 +26,23 @@ __device__ void check(Fault* fault, const char* kernel, const char* name, const 
     __syncthreads();
   }
   first = firsts[0];
-  if (threadIdx.x == 0 && first < count && fault->kernel == nullptr) {
+  if (threadIdx.x == 0 && first < none && fault->kernel == nullptr) {
     const auto [index, least, bound] = entry_of(first);
     *fault = {kernel, name, index, values[index], least, bound};
   }
   __syncthreads();
+}
+
+// Records the first of `count` entries that does not hold.
+template <class EntryOf>
+__device__ void check(Fault* fault, const char* kernel, const char* name, const int32_t* values, int64_t count,
+                      const EntryOf& entry_of) {
+  int64_t first = count;
+  for (int64_t i = threadIdx.x; i < count && first == count; i += kThreads) {
+    const auto [index, least, bound] = entry_of(i);
+    if (values[index] < least || values[index] >= bound) first = i;
+  }
+  record(fault, kernel, name, values, first, count, entry_of);
 }
 
 __global__ void check_indices_kernel(Fault* fault, const char* kernel, const char* name, const int32_t* indices,
@@ -51,22 +58,37 @@ __global__ void check_mask_kernel(Fault* fault, const char* kernel, const char* 
   check(fault, kernel, until_name, visible_until, T, [=](int64_t i) { return Entry{i, i + 1, T + 1}; });
 }
 
-// An entry for each token and page of its sequence, in which every value holds where the token does not read the page.
-__global__ void check_pages_kernel(Fault* fault, const char* kernel, const char* name, PagedTokens tokens) {
-  check(fault, kernel, name, tokens.pages, tokens.T * tokens.P, [=](int64_t i) {
-    const int64_t t = i / tokens.P, page = i % tokens.P;
-    const PagedTokens::Keys keys = tokens.keys(t);
-    const bool is_read =
-        keys.begin < keys.end && page >= keys.begin / tokens.page_size && page <= (keys.end - 1) / tokens.page_size;
-    if (!is_read) return Entry{0, INT64_MIN, INT64_MAX};
-    return Entry{tokens.sequences[t] * tokens.P + page, 0, tokens.num_pages};
+// A warp a token, a lane a page. Pages that the token before reads as well are looked at there: of a prompt each once.
+__global__ void check_tokens_kernel(Fault* fault, const char* kernel, const char* sequences_name,
+                                    const char* positions_name, const char* pages_name, PagedTokens tokens) {
+  const int64_t positions = tokens.P * tokens.page_size;
+  check(fault, kernel, sequences_name, tokens.sequences, tokens.T, [=](int64_t t) { return Entry{t, 0, tokens.B}; });
+  check(fault, kernel, positions_name, tokens.positions, tokens.T, [=](int64_t t) { return Entry{t, 0, positions}; });
+
+  const int64_t none = tokens.T * tokens.P;
+  int64_t first = none;
+  for (int64_t t = threadIdx.x / kWarp; t < tokens.T && first == none; t += kThreads / kWarp) {
+    const PagedTokens::Pages seen = tokens.seen_pages(t);
+    int64_t page = seen.begin;
+    if (t > 0 && tokens.sequences[t - 1] == tokens.sequences[t]) {
+      const PagedTokens::Pages before = tokens.seen_pages(t - 1);
+      if (before.begin <= page) page = max(page, before.end);
+    }
+    for (page += threadIdx.x % kWarp; page < seen.end && first == none; page += kWarp) {
+      const int32_t value = tokens.pages[tokens.sequences[t] * tokens.P + page];
+      if (value < 0 || value >= tokens.num_pages) first = t * tokens.P + page;
+    }
+  }
+  record(fault, kernel, pages_name, tokens.pages, first, none, [=](int64_t i) {
+    return Entry{tokens.sequences[i / tokens.P] * tokens.P + i % tokens.P, 0, tokens.num_pages};
   });
 }
 
 }  // namespace
 
-void check_pages(CudaStream& stream, const char* kernel, const PagedTokens& tokens) {
-  launch_kernel(kernel, check_pages_kernel, {1, kThreads}, stream, stream.fault(), kernel, "pages", tokens);
+void check_tokens(CudaStream& stream, const char* kernel, const PagedTokens& tokens) {
+  launch_kernel(kernel, check_tokens_kernel, {1, kThreads}, stream, stream.fault(), kernel, "sequences", "positions",
+                "pages", tokens);
 }
 
 void check_indices(CudaStream& stream, const char* kernel, const char* name, const Tensor& indices, int64_t bound) {
