@@ -38,13 +38,15 @@ __device__ __forceinline__ void load_rows(const SharedTile<kD>& tile, const Page
   }
 }
 
-// The dynamic shared memory of a block: queries, stages of keys and values, and where the rows of two tiles lie. The
-// sums take the first stage when the keys are through.
+// The dynamic shared memory of a block: queries, and stages of keys and values. The 16 bytes behind each key of the
+// first stage say where the row lies of this tile and of the next. The sums take the first stage when the keys are
+// through.
 template <int kD, int kRows, int kStages>
 struct Shared {
-  static constexpr int kElements = (kRows + 2 * kStages * kTile) * SharedTile<kD>::kRow;
-  static constexpr int64_t kBytes = kElements * sizeof(bf16) + 2 * kTile * sizeof(int64_t);
+  static constexpr int64_t kBytes = (kRows + 2 * kStages * kTile) * SharedTile<kD>::kRow * int64_t(sizeof(bf16));
   static constexpr int kSumRow = kD + 8;  // floats: 64 rows are as long as those of keys and values
+  static_assert(kBytes <= 99 * 1024 || (kD > 128 && kStages == 2),
+                "every GPU has room, but for two stages of long rows");
 
   bf16* data;
 
@@ -55,13 +57,13 @@ struct Shared {
   __device__ __forceinline__ SharedTile<kD> values(int stage) const {
     return {keys(stage).data + SharedTile<kD>::kElements};
   }
-  __device__ __forceinline__ int64_t* places(int turn) const {
-    return reinterpret_cast<int64_t*>(data + kElements) + turn % 2 * kTile;
+  __device__ __forceinline__ int64_t& place(int turn, int row) const {
+    return reinterpret_cast<int64_t*>(keys(0).chunk(row, kD / kChunk))[turn % 2];
   }
   __device__ __forceinline__ float* sums(int row) const {
     return reinterpret_cast<float*>(keys(0).data) + row * kSumRow;
   }
-  __device__ __forceinline__ Weight& weight(int row) const { return reinterpret_cast<Weight*>(places(0))[row]; }
+  __device__ __forceinline__ Weight& weight(int row) const { return *reinterpret_cast<Weight*>(sums(row) + kD); }
 };
 
 struct Tensors {
@@ -97,12 +99,14 @@ __global__ void __launch_bounds__(kThreads)
     const auto put_place = [&](int64_t start, int32_t page, int turn) {
       if (threadIdx.x >= kTile) return;
       const int64_t slot = page * tokens.page_size + (start + threadIdx.x) % tokens.page_size;
-      shared.places(turn)[threadIdx.x] = page < 0 ? -1 : (slot * shape.key_heads + heads.group) * shape.D;
+      shared.place(turn, threadIdx.x) = page < 0 ? -1 : (slot * shape.key_heads + heads.group) * shape.D;
     };
     const auto load_tile = [&](int turn, int stage) {
-      const int64_t* const places = shared.places(turn);
       const auto row_of = [&](const bf16* from) {
-        return [=](int row) { return places[row] < 0 ? nullptr : from + places[row]; };
+        return [=](int row) {
+          const int64_t place = shared.place(turn, row);
+          return place < 0 ? nullptr : from + place;
+        };
       };
       load_rows<kTile>(shared.keys(stage), shape, row_of(tensors.keys));
       load_rows<kTile>(shared.values(stage), shape, row_of(tensors.values));
