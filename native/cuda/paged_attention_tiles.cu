@@ -72,9 +72,9 @@ struct Tensors {
 };
 
 // Blocks take the plan's items in turn, for each part of the call. A warp has 16 rows and all keys of a tile, or its
-// share of the keys where 16 rows are all.
+// share of the keys where 16 rows are all. Without a word on blocks the assembler would spill to have four of them.
 template <int kD, int kRows, int kStages>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, kD > 128 ? 1 : 2)
     paged_tiles_kernel(Tensors tensors, PagedTokens tokens, PagedPlan plan, PagedPartials partials, PagedShape shape) {
   constexpr int kRowWarps = kRows / 16, kKeyWarps = kTileWarps / kRowWarps, kKeys = kTile / kKeyWarps;
   WW_DYNAMIC_SHARED(bf16, memory);
@@ -124,13 +124,15 @@ __global__ void __launch_bounds__(kThreads)
     });
     load_tile(0, 0);
 
-    PagedTokens::Keys seen[2];  // by rows g and g + 8; rows that are none count as the last
+    int first_seen[2], last_seen[2];  // keys, by rows g and g + 8; rows that are none count as the last
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
-      seen[r] = tokens.keys(first_token + min(row_warp * 16 + g + r * 8, rows - 1) / heads.count);
+      const PagedTokens::Keys seen = tokens.keys(first_token + min(row_warp * 16 + g + r * 8, rows - 1) / heads.count);
+      first_seen[r] = static_cast<int>(seen.begin);
+      last_seen[r] = static_cast<int>(seen.end - 1);
     }
-    const PagedTokens::Keys seen_by_all{tokens.keys(first_token + item.tile.count - 1).begin,
-                                        tokens.keys(first_token).end};
+    const int first_of_all = static_cast<int>(tokens.keys(first_token + item.tile.count - 1).begin);  // that all see
+    const int last_of_all = static_cast<int>(tokens.keys(first_token).end - 1);
 
     float acc[kD / 8][4] = {}, peak[2] = {-INFINITY, -INFINITY}, sum[2] = {};
     for (int turn = 0; start < item.end; start += kTile, ++turn) {
@@ -147,20 +149,18 @@ __global__ void __launch_bounds__(kThreads)
 
       float s[kKeys / 8][4] = {};
       multiply_transposed(s, shared.queries(), row_warp, shared.keys(stage), key_warp * (kKeys / 16));
-      const bool masked = start < seen_by_all.begin || start + kTile > seen_by_all.end;
-      const int64_t first_key = start + key_warp * kKeys;
+      const bool masked = start < first_of_all || start + kTile - 1 > last_of_all;
+      const int first_key = static_cast<int>(start) + key_warp * kKeys;
 #pragma unroll
       for (int r = 0; r < 2; ++r) {
-        // Of the warp's keys the row sees [begin, end).
-        const int begin = static_cast<int>(max(int64_t(0), seen[r].begin - first_key));
-        const int end = static_cast<int>(min(int64_t(kKeys), seen[r].end - first_key));
+        const int begin = first_seen[r] - first_key, last = last_seen[r] - first_key;
 #pragma unroll
         for (int n = 0; n < kKeys / 8; ++n) {
 #pragma unroll
           for (int e = 0; e < 2; ++e) {
             float& x = s[n][r * 2 + e];
             const int key = n * 8 + t2 + e;
-            x = masked && (key < begin || key >= end) ? -INFINITY : x * shape.scale_log2;
+            x = masked && (key < begin || key > last) ? -INFINITY : x * shape.scale_log2;
           }
         }
       }
