@@ -9,7 +9,7 @@ const shape = (B: number, C: number, count: number, heads: { H: number; K: numbe
   return { T: B * count, B, C, P, N: B * P * PAGE, M: heads.H + 2 * heads.K, ...heads };
 };
 
-// The next token of one sequence and of 16; a chunk of a prompt, the first and a later one.
+// The next token of one sequence and of 16; a chunk of a prompt as long as a step, the first and a later one.
 const small = { H: 8, K: 2, D: 64 };
 const axes = [
   ...[512, 4096].flatMap((C) => [1, 16].map((B) => shape(B, C - 1, 1, small))),
@@ -18,7 +18,7 @@ const axes = [
 const large = { H: 32, K: 8, D: 128 };
 const gpu = [
   ...[512, 4096].flatMap((C) => [1, 16, 128].map((B) => shape(B, C - 1, 1, large))),
-  ...[0, 2048].map((C) => shape(1, C, 512, large)),
+  ...[0, 2048].map((C) => shape(1, C, 2048, large)),
 ];
 
 const inputs = {

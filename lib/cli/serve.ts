@@ -26,7 +26,11 @@ const ENGINE = [
   ["threads", "--threads <number>", "threads of a CPU; default all"],
   ["maxSequences", "--max-sequences <number>", "most answers that grow at the same time; default 32, on a GPU 256"],
   ["cacheTokens", "--cache-tokens <number>", "tokens that the cache has room for; default 1 GiB of them, on a GPU 8"],
-  ["tokensPerStep", "--tokens-per-step <number>", "most tokens of a step, of prompts above all; default 512"],
+  [
+    "tokensPerStep",
+    "--tokens-per-step <number>",
+    "most tokens of a step, of prompts above all; default 512, on a GPU 2048",
+  ],
 ] as const;
 
 /** Flags whose numbers are the server's limits, by the name that the server has for them. */

@@ -25,7 +25,7 @@ export interface EngineOptions {
   readonly maxSequences?: number | undefined;
   /** Tokens that the cache has room for. Default: of `maxSequences` whole sequences, as far as 1 GiB (GPU: 8 GiB) hold. */
   readonly cacheTokens?: number | undefined;
-  /** Most tokens of a step. More of them make prompts faster, and answers in the meantime slower. Default 512. */
+  /** Most tokens of a step. More of them make prompts faster, and answers in the meantime slower. Default 512, on a GPU 2048. */
   readonly tokensPerStep?: number | undefined;
   /** Whether prompts that begin alike share what the cache has of them. Default true. */
   readonly sharePrefixes?: boolean | undefined;
@@ -44,9 +44,10 @@ const MOST_PAGES = 2 ** 26;
 const GIB = 2 ** 30;
 /** Milliseconds of telling and scoring after which others have their turn. */
 const MOST_AT_A_STRETCH = 10;
+/** A product reads its weights once a step: a GPU needs some hundreds of rows to hide that, a CPU's cores a few dozen. */
 const DEFAULTS = {
-  cpu: { maxSequences: 32, cacheBytes: GIB },
-  cuda: { maxSequences: 256, cacheBytes: 8 * GIB },
+  cpu: { maxSequences: 32, cacheBytes: GIB, tokensPerStep: 512 },
+  cuda: { maxSequences: 256, cacheBytes: 8 * GIB, tokensPerStep: 2048 },
 };
 
 /**
@@ -76,7 +77,7 @@ export class Engine implements TextGenerator, AsyncDisposable {
     const { config, device } = model;
     const defaults = DEFAULTS[device.kind === "cuda" ? "cuda" : "cpu"];
     const maxSequences = positive("maxSequences", options.maxSequences ?? defaults.maxSequences);
-    const tokensPerStep = positive("tokensPerStep", options.tokensPerStep ?? 512);
+    const tokensPerStep = positive("tokensPerStep", options.tokensPerStep ?? defaults.tokensPerStep);
     const all = maxSequences * Engine.cacheTokensOf(config.maxPositionEmbeddings);
     const roomy = Math.min(all, Engine.defaultCacheTokens(model));
     const cacheTokens = positive("cacheTokens", options.cacheTokens ?? roomy);

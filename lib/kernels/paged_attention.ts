@@ -32,7 +32,7 @@ export interface PagedTokens {
 
 /**
  * Attention of new tokens, whose keys and values are in the cache already, over all that their sequences hold up to
- * them. A token's result does not depend on the rest of the call. See native/kernels/paged_attention.h.
+ * them. On a CPU a token's result does not depend on the rest of the call. See native/kernels/paged_attention.h.
  */
 export function pagedAttention(
   arena: Arena,

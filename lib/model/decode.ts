@@ -50,13 +50,15 @@ export function decode(model: Llama, arena: Arena, cache: KvCache, step: NewToke
   if (step.moves !== undefined) moveTokens(arena, tokens, step.moves);
   let x: Residual = { x: embedding(arena, tokens, model.embedding.value) };
   model.blocks.forEach((block, layer) => {
-    const { y: normed, saved: norm } = block.inputNorm.forward(arena, x);
-    const qkv = block.attention.project(arena, normed, positions, rotation);
+    const own = arena.part(layer % 2 === 0 ? "even" : "odd"); // the other has what the block before left
+    own.reset();
+    const { y: normed, saved: norm } = block.inputNorm.forward(own, x);
+    const qkv = block.attention.project(own, normed, positions, rotation);
     cache.write(layer, qkv, slots);
-    const heads = pagedAttention(arena, qkv, cache.layer(layer), places, options);
-    const h = { x: norm.x, update: block.attention.mix(arena, heads) };
-    const { y: renormed, saved: postNorm } = block.postAttentionNorm.forward(arena, h);
-    x = { x: postNorm.x, update: block.mlp.forward(arena, arena, renormed).y };
+    const heads = pagedAttention(own, qkv, cache.layer(layer), places, options);
+    const h = { x: norm.x, update: block.attention.mix(own, heads) };
+    const { y: renormed, saved: postNorm } = block.postAttentionNorm.forward(own, h);
+    x = { x: postNorm.x, update: block.mlp.forward(own, own, renormed).y };
   });
   if (step.rows.length === 0) return undefined;
   const { y: hidden } = model.norm.forward(arena, x);

@@ -155,6 +155,39 @@ __device__ __forceinline__ void multiply(float (&acc)[kColumns][4], const float 
   }
 }
 
+// One step of an online softmax over a warp's 16 rows: `s`, the scores of some keys in units of ln 2 with -INFINITY for
+// those that are not seen, become weights relative to the highest score so far, peak[r] of rows g and g + 8. What was
+// summed up before follows it: acc, and sum, a lane's share of the weights' sum.
+template <int kScores, int kColumns>
+__device__ __forceinline__ void softmax_step(float (&s)[kScores][4], float (&acc)[kColumns][4], float peak[2],
+                                             float sum[2]) {
+#pragma unroll
+  for (int r = 0; r < 2; ++r) {
+    float higher = peak[r];
+#pragma unroll
+    for (int n = 0; n < kScores; ++n) higher = fmaxf(higher, fmaxf(s[n][r * 2], s[n][r * 2 + 1]));
+    higher = fmaxf(higher, __shfl_xor_sync(kAllLanes, higher, 1));
+    higher = fmaxf(higher, __shfl_xor_sync(kAllLanes, higher, 2));
+    const float base = higher == -INFINITY ? 0.0f : higher;  // nothing seen yet
+    const float shrink = exp2f(peak[r] - base);
+    peak[r] = higher;
+    sum[r] *= shrink;
+#pragma unroll
+    for (int n = 0; n < kColumns; ++n) acc[n][r * 2] *= shrink, acc[n][r * 2 + 1] *= shrink;
+#pragma unroll
+    for (int n = 0; n < kScores; ++n) {
+      sum[r] += s[n][r * 2] = exp2f(s[n][r * 2] - base);
+      sum[r] += s[n][r * 2 + 1] = exp2f(s[n][r * 2 + 1] - base);
+    }
+  }
+}
+
+// A row's sum of weights, of which each of four lanes has a share.
+__device__ __forceinline__ float row_sum(float share) {
+  share += __shfl_xor_sync(kAllLanes, share, 1);
+  return share + __shfl_xor_sync(kAllLanes, share, 2);
+}
+
 // Head sizes that kernels are compiled for; others are padded with zeros to the next.
 template <class Body>
 void dispatch_head_size(int64_t D, const Body& body) {

@@ -37,18 +37,22 @@ struct MaskEntries {
   }
 };
 
-// An entry for each token and page of its sequence, in which every value holds where the token does not read the page.
-struct PageEntries {
-  const char* name;
+// The tokens' sequences, then their positions, then an entry for each token and page of its sequence, in which every
+// value holds where the token does not read the page.
+struct TokenEntries {
+  const char *sequences_name, *positions_name, *pages_name;
   PagedTokens tokens;
 
   __device__ Entry operator()(int64_t i) const {
-    const int64_t t = i / tokens.P, page = i % tokens.P;
+    const int64_t T = tokens.T, P = tokens.P;
+    if (i < T) return {sequences_name, tokens.sequences, i, 0, tokens.B};
+    if (i < 2 * T) return {positions_name, tokens.positions, i - T, 0, P * tokens.page_size};
+    const int64_t t = (i - 2 * T) / P, page = (i - 2 * T) % P;
     const PagedTokens::Keys keys = tokens.keys(t);
     const bool is_read =
         keys.begin < keys.end && page >= keys.begin / tokens.page_size && page <= (keys.end - 1) / tokens.page_size;
-    if (!is_read) return {name, tokens.pages, 0, INT64_MIN, INT64_MAX};
-    return {name, tokens.pages, tokens.sequences[t] * tokens.P + page, 0, tokens.num_pages};
+    if (!is_read) return {pages_name, tokens.pages, 0, INT64_MIN, INT64_MAX};
+    return {pages_name, tokens.pages, tokens.sequences[t] * P + page, 0, tokens.num_pages};
   }
 };
 
@@ -105,11 +109,10 @@ void check_mask(CudaStream& stream, const char* kernel, const Tensor& sequence_s
   check(stream, kernel, MaskEntries{"sequence_start", "visible_until", start, until, T}, 2 * T);
 }
 
-void check_pages(CudaStream& stream, const char* kernel, const PagedTokens& tokens) {
-  const int64_t count = tokens.T * tokens.P;
+void check_tokens(CudaStream& stream, const char* kernel, const PagedTokens& tokens) {
   const auto& [pages, sequences, positions, T, B, P, num_pages, page_size, window] = tokens;
   if (!stream.is_new_check({{pages, sequences, positions}, {T, B, P, num_pages, page_size, window}})) return;
-  check(stream, kernel, PageEntries{"pages", tokens}, count);
+  check(stream, kernel, TokenEntries{"sequences", "positions", "pages", tokens}, 2 * T + T * P);
 }
 
 }  // namespace ww::cuda

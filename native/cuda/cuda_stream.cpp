@@ -75,6 +75,7 @@ CudaStream::~CudaStream() {
   cudaSetDevice(ordinal_);
   matmul_state_.reset();
   if (scratch_ != nullptr) cudaFreeAsync(scratch_, stream_);
+  for (const Kept& kept : kept_) cudaFreeAsync(kept.memory, stream_);
   cudaFreeAsync(fault_, stream_);
   cudaStreamSynchronize(stream_);
   // What the pool keeps is not free for others, nor for this process's next stream that asks what is.
@@ -126,10 +127,31 @@ void* CudaStream::scratch(int64_t bytes) {
   return scratch_;
 }
 
-bool CudaStream::is_new_check(const IndexCheck& check) {
-  if (std::find(checked_.begin(), checked_.end(), check) != checked_.end()) return false;
-  checked_.push_back(check);
+void CudaStream::integers_change() {
+  checked_.clear();
+  num_kept_ = 0;
+}
+
+bool CudaStream::is_new_check(const IndexKey& key) {
+  if (std::find(checked_.begin(), checked_.end(), key) != checked_.end()) return false;
+  checked_.push_back(key);
   return true;
+}
+
+CudaStream::Derived CudaStream::derived(const IndexKey& key, int64_t bytes) {
+  const auto end = kept_.begin() + static_cast<ptrdiff_t>(num_kept_);
+  const auto found = std::find_if(kept_.begin(), end, [&](const Kept& kept) { return kept.key == key; });
+  if (found != end) return {found->memory, false};
+  if (num_kept_ == kept_.size()) kept_.emplace_back();
+  Kept& kept = kept_[num_kept_];
+  if (kept.bytes < bytes) {
+    if (kept.memory != nullptr) release(std::exchange(kept.memory, nullptr), std::exchange(kept.bytes, 0));
+    kept.memory = allocate(bytes);
+    kept.bytes = bytes;
+  }
+  kept.key = key;
+  ++num_kept_;
+  return {kept.memory, true};
 }
 
 // One of what goes round, or null where all are in use.

@@ -37,11 +37,11 @@ struct FaultRecord : Fault {
   unsigned blocks;          // that have looked
 };
 
-// All that a check of indices depends on beside the integers themselves; what one does not need is left out.
-struct IndexCheck {
+// All that a check of indices, or what is made of them, depends on beside the integers themselves.
+struct IndexKey {
   const int32_t* arrays[3];
-  int64_t numbers[6];
-  bool operator==(const IndexCheck&) const = default;
+  int64_t numbers[8];
+  bool operator==(const IndexKey&) const = default;
 };
 
 class MatmulState;
@@ -57,8 +57,16 @@ class CudaStream : public Stream {
   const DeviceLimits& limits() const { return limits_; }
   FaultRecord* fault() const { return fault_; }
 
-  // Whether this has not been checked since integers were last written. A step's layers share their indices.
-  bool is_new_check(const IndexCheck& check);
+  // A step's layers share their indices. Whether these have not been checked since integers were last written.
+  bool is_new_check(const IndexKey& key);
+
+  // Memory for what is made of indices alone. It keeps what was put there until integers are written; `is_new`: nothing
+  // was. 256-byte aligned.
+  struct Derived {
+    void* memory;
+    bool is_new;
+  };
+  Derived derived(const IndexKey& key, int64_t bytes);
 
   std::shared_ptr<MatmulState>& matmul_state() { return matmul_state_; }  // matmul.cpp makes it
 
@@ -75,7 +83,7 @@ class CudaStream : public Stream {
   void download(const Tensor& from, void* to) override;
   DeviceMemory memory() override;
   void notify(std::function<void(const Failure*)> reached) override;
-  void integers_change() override { checked_.clear(); }
+  void integers_change() override;
 
  private:
   // Host memory that the device copies from and to. Blocks go round: taken, waited for, given back.
@@ -88,6 +96,12 @@ class CudaStream : public Stream {
     std::function<void(const Failure*)> then;
     std::vector<const char*> kernels;  // launched since the wait before
     Fault* fault;                      // as the device's record was then, if it was copied
+  };
+
+  struct Kept {
+    IndexKey key;
+    void* memory = nullptr;
+    int64_t bytes = 0;
   };
 
   void activate() const;
@@ -107,7 +121,9 @@ class CudaStream : public Stream {
   int64_t scratch_bytes_ = 0;
   FaultRecord* fault_ = nullptr;
   std::vector<const char*> kernels_;
-  std::vector<IndexCheck> checked_;
+  std::vector<IndexKey> checked_;
+  std::vector<Kept> kept_;
+  size_t num_kept_ = 0;  // of kept_, since integers were last written
   Pinned staging_;  // from which small uploads are copied: an event and a wake-up for each would cost more than they do
   int64_t staged_ = 0;
   std::shared_ptr<MatmulState> matmul_state_;

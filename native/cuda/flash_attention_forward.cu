@@ -55,33 +55,14 @@ __global__ void __launch_bounds__(kThreads)
     multiply_transposed(s, q_tile, warp, k_tile(stage), 0);
     const bool masked = relation(tile, current, tiles, mask) == Relation::some;
 #pragma unroll
-    for (int r = 0; r < 2; ++r) {
-      const int q = tile * kTile + warp * 16 + g + r * 8;
-      float higher = peak[r];
+    for (int n = 0; n < kTile / 8; ++n) {
 #pragma unroll
-      for (int n = 0; n < kTile / 8; ++n) {
-#pragma unroll
-        for (int e = 0; e < 2; ++e) {
-          float& x = s[n][r * 2 + e];
-          x *= scale_log2;
-          if (masked && !sees(q, current * kTile + n * 8 + t2 + e, mask)) x = -INFINITY;
-          higher = fmaxf(higher, x);
-        }
-      }
-      higher = fmaxf(higher, __shfl_xor_sync(kAllLanes, higher, 1));
-      higher = fmaxf(higher, __shfl_xor_sync(kAllLanes, higher, 2));
-      const float base = higher == -INFINITY ? 0.0f : higher;  // nothing seen yet
-      const float shrink = exp2f(peak[r] - base);
-      peak[r] = higher;
-      sum[r] *= shrink;
-#pragma unroll
-      for (int n = 0; n < kD / 8; ++n) acc[n][r * 2] *= shrink, acc[n][r * 2 + 1] *= shrink;
-#pragma unroll
-      for (int n = 0; n < kTile / 8; ++n) {
-        sum[r] += s[n][r * 2] = exp2f(s[n][r * 2] - base);
-        sum[r] += s[n][r * 2 + 1] = exp2f(s[n][r * 2 + 1] - base);
+      for (int e = 0; e < 4; ++e) {
+        const int q = tile * kTile + warp * 16 + g + e / 2 * 8, k = current * kTile + n * 8 + t2 + e % 2;
+        s[n][e] = masked && !sees(q, k, mask) ? -INFINITY : s[n][e] * scale_log2;
       }
     }
+    softmax_step(s, acc, peak, sum);
     multiply<kD>(acc, s, v_tile(stage), 0, 0);
     __syncthreads();  // the next turn loads over this stage
 
@@ -97,8 +78,7 @@ __global__ void __launch_bounds__(kThreads)
   float factors[2];
 #pragma unroll
   for (int r = 0; r < 2; ++r) {
-    float total = sum[r] + __shfl_xor_sync(kAllLanes, sum[r], 1);
-    total += __shfl_xor_sync(kAllLanes, total, 2);
+    const float total = row_sum(sum[r]);
     const int q = tile * kTile + warp * 16 + g + r * 8;
     factors[r] = q < T ? 1.0f / total : 0.0f;
     if (q < T && t2 == 0) lse[int64_t(head) * T + q] = peak[r] * kLn2 + logf(total);

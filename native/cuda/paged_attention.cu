@@ -1,228 +1,26 @@
-#include <algorithm>
+#include "native/cuda/paged_attention.cuh"
 
-#include "native/cuda/paged_tokens.cuh"
-#include "native/cuda/ptx.cuh"
+#include <numeric>
+
 #include "native/kernels/launch.h"
 
 namespace ww::cuda {
 
 namespace {
 
-constexpr int kThreads = 128, kWarps = kThreads / kWarp;
-constexpr int kMostChannels = 256;
-constexpr int kTile = kWarp;  // keys in shared memory, one to a lane
-constexpr int kSplit = 256;   // keys of a partial result; both kinds begin at multiples of their size
-constexpr int kRows = 4;      // of a warp: query heads of tokens
-constexpr int kBlockRows = kRows * kWarps;
-constexpr float kLog2E = 1.44269504f;
+constexpr int kThreads = 128;
 
-// One block a token.
-template <class T>
+// Block: the `width` keys and as many values of a token, which follow `queries` in a row of qkv.
+template <class T, int kSize>
 __global__ void kv_cache_write_kernel(const T* qkv, const int32_t* slots, T* k_cache, T* v_cache, int64_t row,
                                       int64_t queries, int64_t width, int64_t bound) {
   const int64_t slot = slots[blockIdx.x];
   if (slot < 0 || slot >= bound) return;
   const T* const keys = qkv + blockIdx.x * row + queries;
-  for (int64_t i = threadIdx.x; i < width; i += kThreads) {
-    k_cache[slot * width + i] = keys[i];
-    v_cache[slot * width + i] = keys[width + i];
+  for (int64_t i = threadIdx.x * kSize; i < width; i += kThreads * kSize) {
+    store(k_cache + slot * width + i, load<kSize>(keys + i));
+    store(v_cache + slot * width + i, load<kSize>(keys + width + i));
   }
-}
-
-struct Shape {
-  int heads, key_heads, D, shared;  // `shared` query heads to a key head
-  int block_heads, block_tokens;    // rows of a block: query heads of one key head, tokens
-  float scale;                      // in units of ln 2
-};
-
-// A softmax over some keys of one row: sum_j 2^(score - top) * v[j, lane + 32 i], and what that is to be divided by.
-template <int kChannels>
-struct Sums {
-  float top = -INFINITY, total = 0.0f, acc[kChannels] = {};
-
-  // Additions are spelled out as fmaf, so that no compiler rounds them one way here and another there: all who join
-  // parts in order get the same bits. `other` holds a key.
-  __device__ __forceinline__ void join(const Sums& other) {
-    const float higher = fmaxf(top, other.top), shrink = exp2f(top - higher), other_shrink = exp2f(other.top - higher);
-    top = higher;
-    total = fmaf(total, shrink, other.total * other_shrink);
-#pragma unroll
-    for (int i = 0; i < kChannels; ++i) acc[i] = fmaf(acc[i], shrink, other.acc[i] * other_shrink);
-  }
-
-  // Partial results lie in global memory as [kChannels, 32], top, total.
-  static constexpr int kFloats = kChannels * kWarp + 2;
-  __device__ __forceinline__ void write_partial(float* to, int lane) const {
-#pragma unroll
-    for (int i = 0; i < kChannels; ++i) to[i * kWarp + lane] = acc[i];
-    if (lane == 0) to[kChannels * kWarp] = top, to[kChannels * kWarp + 1] = total;
-  }
-  __device__ __forceinline__ void read_partial(const float* from, int lane) {
-#pragma unroll
-    for (int i = 0; i < kChannels; ++i) acc[i] = from[i * kWarp + lane];
-    top = from[kChannels * kWarp];
-    total = from[kChannels * kWarp + 1];
-  }
-
-  template <class T>
-  __device__ __forceinline__ void write(T* y, int D, int lane) const {
-#pragma unroll
-    for (int i = 0; i < kChannels; ++i) {
-      if (lane + i * kWarp < D) y[lane + i * kWarp] = T(acc[i] / total);
-    }
-  }
-};
-
-// Block (tokens, query heads of a key head, split): its rows over the keys of one split, whose sums become partials, or
-// over all splits if there are no partials. Tokens of one sequence that follow each other read its keys together. Rows
-// are dealt out to the warps in turn.
-template <class T, int kChannels>
-__global__ void __launch_bounds__(kThreads)
-    paged_attention_kernel(const T* qkv, const T* k_cache, const T* v_cache, PagedTokens tokens, T* y, float* partials,
-                           int64_t num_splits, Shape shape) {
-  constexpr int kKeyRow = kChannels * kWarp + 1;  // an odd number: lanes then read a channel of their keys at once
-  WW_DYNAMIC_SHARED(float, memory);
-  float (*const keys)[kKeyRow] = reinterpret_cast<float (*)[kKeyRow]>(memory);
-  float (*const values)[kChannels * kWarp] = reinterpret_cast<float (*)[kChannels * kWarp]>(keys + kTile);
-  float (*const queries)[kChannels * kWarp] = values + kTile;
-
-  const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp, D = shape.D;
-  const int head_blocks = shape.shared / shape.block_heads, group = blockIdx.y / head_blocks;
-  const int first_head = group * shape.shared + blockIdx.y % head_blocks * shape.block_heads;
-  const int64_t first_token = blockIdx.x * int64_t(shape.block_tokens);
-  const int num_tokens = static_cast<int>(min(int64_t(shape.block_tokens), tokens.T - first_token));
-  const int num_rows = num_tokens * shape.block_heads;
-  const auto token_of = [&](int row) { return first_token + row / shape.block_heads; };
-  const auto head_of = [&](int row) { return first_head + row % shape.block_heads; };
-
-  PagedTokens::Keys seen[kRows];
-#pragma unroll
-  for (int r = 0; r < kRows; ++r) {
-    const int row = warp + r * kWarps;
-    seen[r] = row < num_rows ? tokens.keys(token_of(row)) : PagedTokens::Keys{0, 0};
-    if (row >= num_rows) continue;
-    const T* const q = qkv + (token_of(row) * (shape.heads + 2 * shape.key_heads) + head_of(row)) * D;
-    for (int d = lane; d < D; d += kWarp) queries[row][d] = shape.scale * float(q[d]);
-  }
-
-  const int64_t first_split = partials != nullptr ? blockIdx.z : 0;
-  const int64_t end_split = partials != nullptr ? blockIdx.z + 1 : num_splits;
-  for (int from = 0, to; from < num_tokens; from = to) {
-    // The tokens [from, to) are of one sequence, and see keys of `all`.
-    const int64_t sequence = tokens.sequences[first_token + from];
-    PagedTokens::Keys all = tokens.keys(first_token + from);
-    for (to = from + 1; to < num_tokens && tokens.sequences[first_token + to] == sequence; ++to) {
-      const PagedTokens::Keys more = tokens.keys(first_token + to);
-      if (more.begin >= more.end) continue;
-      all = all.begin < all.end ? PagedTokens::Keys{min(all.begin, more.begin), max(all.end, more.end)} : more;
-    }
-    Sums<kChannels> sums[kRows];
-    for (int64_t split = max(first_split, all.begin / kSplit); split < end_split && split * kSplit < all.end; ++split) {
-      Sums<kChannels> part[kRows];
-      const int64_t split_end = min(all.end, (split + 1) * kSplit);
-      for (int64_t start = max(split * kSplit, all.begin / kTile * kTile); start < split_end; start += kTile) {
-        const bool is_seen = start + lane >= all.begin && start + lane < all.end;
-        const int64_t own_slot = is_seen ? tokens.slot(sequence, start + lane) : -1;
-        __syncthreads();
-        for (int j = warp; j < kTile; j += kWarps) {
-          const int64_t slot = __shfl_sync(kAllLanes, own_slot, j), at = (slot * shape.key_heads + group) * D;
-          for (int d = lane; d < D; d += kWarp) {
-            keys[j][d] = slot >= 0 ? float(k_cache[at + d]) : 0.0f;
-            values[j][d] = slot >= 0 ? float(v_cache[at + d]) : 0.0f;
-          }
-        }
-        __syncthreads();
-#pragma unroll
-        for (int r = 0; r < kRows; ++r) {
-          const int row = warp + r * kWarps;
-          const int begin = static_cast<int>(max(int64_t(0), seen[r].begin - start));
-          const int end = static_cast<int>(min(int64_t(kTile), seen[r].end - start));
-          if (row < from * shape.block_heads || row >= to * shape.block_heads || begin >= end) continue;
-          float score = 0.0f;
-          for (int d = 0; d < D; ++d) score = fmaf(queries[row][d], keys[lane][d], score);
-          if (lane < begin || lane >= end) score = -INFINITY;
-          Sums<kChannels>& sum = part[r];
-          const float higher = fmaxf(sum.top, warp_max(score)), shrink = exp2f(sum.top - higher);
-          const float weight = exp2f(score - higher);
-          sum.top = higher;
-          sum.total = fmaf(sum.total, shrink, warp_sum(weight));
-#pragma unroll
-          for (int i = 0; i < kChannels; ++i) sum.acc[i] *= shrink;
-          for (int j = begin; j < end; ++j) {
-            const float p = __shfl_sync(kAllLanes, weight, j);
-#pragma unroll
-            for (int i = 0; i < kChannels; ++i) sum.acc[i] = fmaf(p, values[j][lane + i * kWarp], sum.acc[i]);
-          }
-        }
-      }
-#pragma unroll
-      for (int r = 0; r < kRows; ++r) {
-        if (part[r].total == 0.0f) continue;
-        const int row = warp + r * kWarps;
-        if (partials == nullptr) {
-          sums[r].join(part[r]);
-        } else {
-          const int64_t at = (token_of(row) * shape.heads + head_of(row)) * num_splits + split;
-          part[r].write_partial(partials + at * Sums<kChannels>::kFloats, lane);
-        }
-      }
-    }
-    if (partials != nullptr) continue;
-#pragma unroll
-    for (int r = 0; r < kRows; ++r) {
-      const int row = warp + r * kWarps;
-      if (row < from * shape.block_heads || row >= to * shape.block_heads) continue;
-      sums[r].write(y + (token_of(row) * shape.heads + head_of(row)) * D, D, lane);
-    }
-  }
-}
-
-// One warp a token and head.
-template <class T, int kChannels>
-__global__ void join_kernel(const float* partials, PagedTokens tokens, T* y, int64_t num_splits, Shape shape) {
-  const int64_t row = blockIdx.x * int64_t(kWarps) + threadIdx.x / kWarp;
-  if (row >= tokens.T * shape.heads) return;
-  const int lane = threadIdx.x % kWarp;
-  const PagedTokens::Keys seen = tokens.keys(row / shape.heads);
-  Sums<kChannels> sums;
-  for (int64_t split = seen.begin / kSplit; split * kSplit < seen.end; ++split) {
-    Sums<kChannels> part;
-    part.read_partial(partials + (row * num_splits + split) * Sums<kChannels>::kFloats, lane);
-    sums.join(part);
-  }
-  sums.write(y + row * shape.D, shape.D, lane);
-}
-
-// The most query heads that share a key head and fit into a block's rows, all blocks of a key head taking as many.
-int heads_of_block(int shared) {
-  for (int heads = std::min(shared, kBlockRows);; --heads) {
-    if (shared % heads == 0) return heads;
-  }
-}
-
-template <class T, int kChannels>
-void attend(const PagedAttention& a, CudaStream& cuda, const PagedTokens& tokens) {
-  const int H = a.y.dims[1], K = a.k_cache.dims[1];
-  Shape shape{H, K, static_cast<int>(a.qkv.dims[2]), H / K, heads_of_block(H / K), 1, a.scale * kLog2E};
-  // Tokens in one block share the loads of a chunk, but would wait for each other where each is a sequence of its own.
-  const int64_t chunk = ceil_div(tokens.T, tokens.B);
-  shape.block_tokens = static_cast<int>(std::min(chunk, int64_t(kBlockRows / shape.block_heads)));
-  const int64_t num_splits = ceil_div(tokens.P * tokens.page_size, kSplit);
-  dim3 blocks(ceil_div(tokens.T, shape.block_tokens), H / shape.block_heads);
-  const int64_t busy = 2 * cuda.limits().multiprocessors;  // blocks that keep the device so
-  float* partials = nullptr;
-  if (num_splits > 1 && int64_t(blocks.x) * blocks.y < busy) {
-    blocks.z = num_splits;
-    const int64_t floats = tokens.T * H * num_splits * Sums<kChannels>::kFloats;
-    partials = static_cast<float*>(cuda.scratch(floats * sizeof(float)));
-  }
-  constexpr int kWidth = kChannels * kWarp;
-  const int64_t shared_bytes = (kTile * (2 * kWidth + 1) + kBlockRows * kWidth) * sizeof(float);
-  launch_kernel(a.kName, paged_attention_kernel<T, kChannels>, {blocks, kThreads, shared_bytes}, cuda, a.qkv.as<T>(),
-                a.k_cache.as<T>(), a.v_cache.as<T>(), tokens, a.y.as<T>(), partials, num_splits, shape);
-  if (partials == nullptr) return;
-  launch_kernel(a.kName, join_kernel<T, kChannels>, {dim3(ceil_div(tokens.T * H, kWarps)), kThreads}, cuda, partials,
-                tokens, a.y.as<T>(), num_splits, shape);
 }
 
 }  // namespace
@@ -230,20 +28,19 @@ void attend(const PagedAttention& a, CudaStream& cuda, const PagedTokens& tokens
 void run(const KvCacheWrite& a, Stream& stream) {
   CudaStream& cuda = static_cast<CudaStream&>(stream);
   const int64_t M = a.qkv.dims[1], D = a.qkv.dims[2], N = a.k_cache.dims[0], K = a.k_cache.dims[1];
+  const int64_t row = M * D, width = K * D;
   check_indices(cuda, a.kName, "slots", a.slots, N);
   dispatch_float(a.qkv.dtype, [&]<class T>() {
-    launch_kernel(a.kName, kv_cache_write_kernel<T>, {dim3(a.slots.size()), kThreads}, cuda, a.qkv.as<T>(),
-                  a.slots.as<int32_t>(), a.k_cache.as<T>(), a.v_cache.as<T>(), M * D, (M - 2 * K) * D, K * D, N);
+    dispatch_width<T>(std::gcd(row, width), {a.qkv.data, a.k_cache.data, a.v_cache.data}, [&]<int kSize>() {
+      launch_kernel(a.kName, kv_cache_write_kernel<T, kSize>, {dim3(a.slots.size()), kThreads}, cuda, a.qkv.as<T>(),
+                    a.slots.as<int32_t>(), a.k_cache.as<T>(), a.v_cache.as<T>(), row, row - 2 * width, width, N);
+    });
   });
 }
 
 void run(const PagedAttention& a, Stream& stream) {
   CudaStream& cuda = static_cast<CudaStream&>(stream);
-  const int64_t D = a.y.dims[2];
-  if (D > kMostChannels) {
-    throw Error(ErrorCode::shape, std::string(a.kName) + ": head size " + std::to_string(D) + ", expected at most " +
-                                      std::to_string(kMostChannels));
-  }
+  if (a.y.size() == 0) return;
   const PagedTokens tokens{a.pages.as<int32_t>(),
                            a.sequences.as<int32_t>(),
                            a.positions.as<int32_t>(),
@@ -253,15 +50,9 @@ void run(const PagedAttention& a, Stream& stream) {
                            a.k_cache.dims[0] / a.page_size,
                            a.page_size,
                            a.window};
-  check_indices(cuda, a.kName, "sequences", a.sequences, tokens.B);
-  check_indices(cuda, a.kName, "positions", a.positions, tokens.P * tokens.page_size);
-  check_pages(cuda, a.kName, tokens);
-  dispatch_float(a.qkv.dtype, [&]<class T>() {
-    if (D <= kWarp) return attend<T, 1>(a, cuda, tokens);
-    if (D <= 2 * kWarp) return attend<T, 2>(a, cuda, tokens);
-    if (D <= 4 * kWarp) return attend<T, 4>(a, cuda, tokens);
-    attend<T, 8>(a, cuda, tokens);
-  });
+  check_tokens(cuda, a.kName, tokens);
+  if (a.qkv.dtype == DType::f32) return paged_attention_rows(a, tokens, cuda);
+  paged_attention_tiles(a, tokens, cuda);
 }
 
 }  // namespace ww::cuda

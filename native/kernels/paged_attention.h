@@ -29,8 +29,8 @@ struct KvCacheWrite {
 // T = tokens of any sequences in any order; those that share keys should follow each other by position. B = sequences,
 // P = pages of the longest, N = slots of the cache, M = H + 2 K, t = f32 | bf16. A sequence outside [0, B), a position
 // outside [0, P page_size) and a page that is read and lies outside [0, N / page_size) are errors; other entries of
-// `pages`, and slots that are not read, may hold anything. A token's y does not depend on the rest of the call, to the
-// last bit: sums over keys run in an order that its position and the window alone decide.
+// `pages`, and slots that are not read, may hold anything. On a CPU, and in f32, a token's y does not depend on the
+// rest of the call, to the last bit: sums over keys run in an order that its position and the window alone decide.
 struct PagedAttention {
   static constexpr const char* kName = "paged_attention";
   Tensor qkv, k_cache, v_cache, pages, sequences, positions, y;
@@ -51,6 +51,7 @@ struct PagedAttention {
     v.scalar("page_size", page_size);
     v.require(qkv.dims[1] == y.dims[1] + 2 * k_cache.dims[1] && k_cache.dims[1] > 0 && y.dims[1] % k_cache.dims[1] == 0,
               "M = H + 2 K with K dividing H");
+    v.require(qkv.dims[2] <= 256, "D <= 256");
     v.require(page_size > 0 && k_cache.dims[0] % page_size == 0, "a page_size that divides N");
   }
   double flops() const { return 4.0 * y.size(); }  // of one key: how many there are stands in positions

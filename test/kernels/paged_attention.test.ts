@@ -50,6 +50,19 @@ const layouts: Record<string, { chunks: Chunk[]; pageSize: number; window?: numb
     chunks: [5, 3, 4, 9, 0].map((from, i) => ({ sequence: i % 2, from, count: 1 })),
     pageSize: 4,
   },
+  "chunks of one sequence far apart, with a window": {
+    chunks: [0, 40, 41, 90, 4].map((from) => ({ sequence: 0, from, count: 1 + (from % 3) })),
+    pageSize: 4,
+    window: 6,
+  },
+  "sequences that end inside a tile of tokens": {
+    chunks: [...whole(3, 2, 5, 1, 7, 20), ...next(64, 65)],
+    pageSize: 16,
+  },
+  "a chunk of a long sequence, beside next tokens of long ones": {
+    chunks: [...next(700, 390), { sequence: 2, from: 470, count: 45 }],
+    pageSize: 16,
+  },
   "a page longer than a sequence": { chunks: whole(9), pageSize: 100 },
   "window 1": { chunks: [...whole(20, 3), { sequence: 2, from: 130, count: 4 }], pageSize: 4, window: 1 },
   "window 50": { chunks: [...next(600), { sequence: 1, from: 100, count: 90 }], pageSize: 16, window: 50 },
@@ -58,6 +71,13 @@ const layouts: Record<string, { chunks: Chunk[]; pageSize: number; window?: numb
 const heads = [
   { M: 12, H: 8, K: 2, D: 16 },
   { M: 6, H: 2, K: 2, D: 20 },
+];
+/** 15, 16 and 17 query heads of a key head, and more than 64. */
+const shares = [
+  { M: 17, H: 15, K: 1, D: 8 },
+  { M: 36, H: 32, K: 2, D: 8 },
+  { M: 19, H: 17, K: 1, D: 8 },
+  { M: 73, H: 71, K: 1, D: 8 },
 ];
 
 /** Numbers for a batch, the same for both dtypes; slots that nobody wrote are NaN. */
@@ -86,12 +106,18 @@ describe("heads", () => {
   conformance("paged_attention", {
     reference: pagedAttention,
     axes: [
-      ...[1, 3, 8, 48, 64, 80, 128, 256].map((D) => ({ ...batch.axes, M: 5, H: 3, K: 1, D })),
-      { ...batch.axes, M: 72, H: 70, K: 1, D: 8 },
+      ...[1, 3, 8, 48, 64, 80, 96, 107, 128, 256].map((D) => ({ ...batch.axes, M: 5, H: 3, K: 1, D })),
       { ...batch.axes, M: 54, H: 36, K: 9, D: 4 },
     ],
     inputs: inputsOf(batch),
     scalars: ({ D }) => ({ scale: 2 / Math.sqrt(D), window: 0, page_size: 8 }),
+  });
+  const long = pagedBatch([...next(300, 20), { sequence: 2, from: 260, count: 3 }], 16);
+  conformance("paged_attention", {
+    reference: pagedAttention,
+    axes: [...shares, { M: 10, H: 6, K: 2, D: 128 }, { M: 6, H: 4, K: 1, D: 256 }].map((h) => ({ ...long.axes, ...h })),
+    inputs: inputsOf(long),
+    scalars: ({ D }) => ({ scale: 2 / Math.sqrt(D), window: 0, page_size: 16 }),
   });
 });
 
@@ -184,7 +210,8 @@ describe.each(backends)("$name", (backend) => {
       return { chunks: [single(0, position)], pageSize: 1 + (position % 50), threads: 1 + (position % 3) };
     }),
   ];
-  describe.each(["f32", "bf16"] as const)("%s", (t) => {
+  // On a GPU bf16 splits keys as the whole call asks for.
+  describe.each(backend.name.startsWith("cuda") ? (["f32"] as const) : (["f32", "bf16"] as const))("%s", (t) => {
     test.each([
       { window: 0, H: 4, K: 2, D: 16 },
       { window: 0, H: 3, K: 3, D: 5 },
@@ -229,33 +256,94 @@ describe.each(backends)("$name", (backend) => {
     return new Map(tokens.map(([b, p], i) => [`${b}, ${p}`, bytes.toString("hex", i * size, (i + 1) * size)]));
   }
 
-  test.each([
-    { what: { sequences: [0, 2] }, message: /: sequences\[1\] = 2, expected 0 <= sequences < 2$/ },
-    { what: { positions: [-1, 0] }, message: /: positions\[0\] = -1, expected 0 <= positions < 6$/ },
-    { what: { positions: [0, 6] }, message: /: positions\[1\] = 6, expected 0 <= positions < 6$/ },
-    { what: { pages: [3, -1, 0, 1, 2, 9] }, message: /: pages\[1\] = -1, expected 0 <= pages < 4$/ },
-    { what: { pages: [3, 1, 0, 1, 4, 9] }, message: /: pages\[4\] = 4, expected 0 <= pages < 4$/ },
-    { what: { pages: [3, 1, 0, 9, 4, 9], window: 2 }, message: /: pages\[4\] = 4, expected 0 <= pages < 4$/ },
-  ])("indices outside of what they index are errors: $what", async ({ what, message }) => {
-    const { pages, sequences, positions, window } = {
-      pages: [3, 1, 0, 1, 2, 9],
-      sequences: [0, 1],
-      positions: [5, 3],
-      window: 0,
-      ...what,
-    };
-    using device = backend.open();
-    using arena = new Arena(device);
-    const cache = () => arena.from<"N,K,D">(new Float32Array(8)).view<"N,K,D">([8, 1, 1]);
-    const where = {
-      pages: arena.from<"B,P">(Int32Array.from(pages)).view<"B,P">([2, 3]),
-      sequences: arena.from<"T">(Int32Array.from(sequences)),
-      positions: arena.from<"T">(Int32Array.from(positions)),
-    };
-    const qkv = arena.from<"T,M,D">(new Float32Array(6)).view<"T,M,D">([2, 3, 1]);
-    bound(arena, qkv, { k: cache(), v: cache(), pageSize: 2 }, where, { numHeads: 1, scale: 1, window });
-    await expect(device.sync()).rejects.toThrow(message);
+  describe.each(["f32", "bf16"] as const)("%s", (t) => {
+    test.each([
+      { what: { sequences: [0, 2] }, message: /: sequences\[1\] = 2, expected 0 <= sequences < 2$/ },
+      { what: { sequences: [-1, 0] }, message: /: sequences\[0\] = -1, expected 0 <= sequences < 2$/ },
+      { what: { positions: [-1, 0] }, message: /: positions\[0\] = -1, expected 0 <= positions < 6$/ },
+      { what: { positions: [0, 6] }, message: /: positions\[1\] = 6, expected 0 <= positions < 6$/ },
+      {
+        what: { sequences: [1, 1], positions: [2 ** 31 - 1, -(2 ** 31)] },
+        message: /: positions\[0\] = 2147483647, expected 0 <= positions < 6$/,
+      },
+      { what: { pages: [3, -1, 0, 1, 2, 9] }, message: /: pages\[1\] = -1, expected 0 <= pages < 4$/ },
+      { what: { pages: [3, 1, 0, 1, 4, 9] }, message: /: pages\[4\] = 4, expected 0 <= pages < 4$/ },
+      { what: { pages: [3, 1, 7, 8, 4, 9] }, message: /: pages\[2\] = 7, expected 0 <= pages < 4$/ },
+      { what: { pages: [3, 1, 0, 9, 4, 9], window: 2 }, message: /: pages\[4\] = 4, expected 0 <= pages < 4$/ },
+      {
+        what: { sequences: [1, 1], positions: [3, 4], pages: [9, 9, 9, 1, 2, 7] },
+        message: /: pages\[5\] = 7, expected 0 <= pages < 4$/,
+      },
+    ])("indices outside of what they index are errors: $what", async ({ what, message }) => {
+      const { pages, sequences, positions, window } = {
+        pages: [3, 1, 0, 1, 2, 9],
+        sequences: [0, 1],
+        positions: [5, 3],
+        window: 0,
+        ...what,
+      };
+      using device = backend.open();
+      using arena = new Arena(device);
+      const zeros = <A extends string>(...shape: number[]) => {
+        const tensor = arena.empty<A>(shape, t);
+        tensor.upload(new (t === "f32" ? Float32Array : Uint16Array)(shape.reduce((n, dim) => n * dim)));
+        return tensor;
+      };
+      const where = {
+        pages: arena.from<"B,P">(Int32Array.from(pages), [2, 3]),
+        sequences: arena.from<"T">(Int32Array.from(sequences)),
+        positions: arena.from<"T">(Int32Array.from(positions)),
+      };
+      const cache = { k: zeros<"N,K,D">(8, 1, 8), v: zeros<"N,K,D">(8, 1, 8), pageSize: 2 };
+      bound(arena, zeros<"T,M,D">(2, 3, 8), cache, where, { numHeads: 1, scale: 1, window });
+      await expect(device.sync()).rejects.toThrow(message);
+    });
+
+    // Without a difference between keys, a token gets the mean of the values up to its own: of 0, 1, 2, ...
+    test("the layers of a step see its tokens, and the next step's see those that lie in their place", async () => {
+      using device = backend.open();
+      using kept = new Arena(device);
+      using arena = new Arena(device);
+      const filled = <A extends string>(arena: Arena, shape: number[], value: (i: number) => number) => {
+        const tensor = arena.empty<A>(shape, t);
+        tensor.upload(Float32Array.from({ length: shape.reduce((n, dim) => n * dim) }, (_, i) => value(i)));
+        return tensor;
+      };
+      const k = filled<"N,K,D">(kept, [256, 1, 8], () => 0);
+      const v = filled<"N,K,D">(kept, [256, 1, 8], (i) => Math.floor(i / 8));
+      for (const positions of [
+        [4, 5],
+        [200, 201],
+        [1, 2],
+        [0, 6],
+      ]) {
+        const qkv = filled<"T,M,D">(arena, [2, 3, 8], () => 1);
+        const where = {
+          pages: arena.from<"B,P">(Int32Array.of(0, 1), [1, 2]),
+          sequences: arena.from<"T">(Int32Array.of(0, 0)),
+          positions: arena.from<"T">(Int32Array.from(positions)),
+        };
+        for (let layer = 0; layer < 2; layer++) {
+          const y = bound(arena, qkv, { k, v, pageSize: 128 }, where, { numHeads: 1, scale: 1, window: 0 });
+          const read = await y.readFloats();
+          for (const [i, position] of positions.entries()) {
+            expect(read[8 * i], `position ${position}, layer ${layer}`).toBeCloseTo(position / 2, 4);
+          }
+        }
+        arena.reset();
+      }
+    });
   });
+});
+
+test("a head of more than 256 channels is refused", () => {
+  const axes = { T: 1, B: 1, P: 1, M: 3, H: 1, K: 1, N: 1, D: 257 };
+  const sizes = { qkv: 3 * 257, k_cache: 257, v_cache: 257, pages: 1, sequences: 1, positions: 1 };
+  const values = Object.fromEntries(Object.entries(sizes).map(([name, size]) => [name, new Float64Array(size)]));
+  const run = { axes, dtypes: { t: "f32" } as const, scalars: { scale: 1, window: 0, page_size: 1 }, values };
+  return expect(launch(backends[0]!, 1, "paged_attention", run)).rejects.toThrow(
+    /^paged_attention: expected D <= 256, found .*D = 257/,
+  );
 });
 
 test.each([0, 3])("a page size of %i for 8 slots is refused", (page_size) => {

@@ -21,6 +21,12 @@ int compute_capability() {
   return text != nullptr ? std::atoi(text) : 90;
 }
 
+// What a block may ask for, in KiB.
+int most_shared() {
+  const int arch = compute_capability();
+  return arch >= 90 ? 227 : arch == 80 ? 163 : 99;
+}
+
 }  // namespace
 
 extern "C" {
@@ -63,7 +69,7 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
       *value = 4;
       return cudaSuccess;
     case cudaDevAttrMaxSharedMemoryPerBlockOptin:
-      *value = 227 * 1024;
+      *value = most_shared() * 1024;
       return cudaSuccess;
     case cudaDevAttrL2CacheSize:
       *value = 50 << 20;
