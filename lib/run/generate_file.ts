@@ -45,9 +45,10 @@ const CONCURRENCY = 256;
 
 /**
  * Answers all rows at the same time and writes them, in their order and with their answers, as a .jsonl, .jsonl.gz or
- * .parquet file by the end of its name, whole or not at all. Rows that are finished before it ends are in `output` with `.partial` behind its name. Each row's random numbers
- * depend on the seed and its place alone. Throws DataError for a row that cannot be asked, before any is; AbortedError
- * with the signal; FileError, and ConfigError for an output that would take the place of the rows' own file.
+ * .parquet file by the end of its name, whole or not at all. Rows that are finished before it ends are in `output` with
+ * `.partial` behind its name. Each row's random numbers depend on the seed and its place alone. Throws DataError for a row
+ * that cannot be asked, before any is; AbortedError with the signal; FileError, and ConfigError for an output that would
+ * take the place of the rows' own file.
  */
 export async function generateFile(
   model: TextModel,
