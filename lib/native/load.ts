@@ -1,4 +1,5 @@
 import { createRequire } from "node:module";
+import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { WestwindError } from "../base/errors.js";
@@ -14,7 +15,7 @@ function load(): Surface {
   const require = createRequire(import.meta.url);
   const given = process.env.WESTWIND_ADDON;
   try {
-    const surface = (given ? require(given) : require("node-gyp-build")(packageRoot)) as Surface;
+    const surface = (given ? require(resolve(given)) : require("node-gyp-build")(packageRoot)) as Surface;
     surface.setErrorClass(NativeError);
     return surface;
   } catch (cause) {

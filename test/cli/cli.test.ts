@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { describe, expect, test } from "vitest";
 import { systemInfo } from "../../lib/tensor/device.js";
 import { temporaryFolder } from "../run/collect.js";
@@ -184,6 +184,11 @@ test("a missing addon is one line with the cure", async () => {
   expect(stderr).toMatch(
     /^westwind: the native addon did not load from \/none.node: .*; build it with `npx westwind-build` .*\n$/,
   );
+});
+
+test("the addon may be named from the folder one is in", async () => {
+  const addon = relative(".", process.env.WESTWIND_ADDON ?? "build/Release/westwind.node");
+  expect((await runWith("WESTWIND_ADDON", addon, "info")).code).toBe(0);
 });
 
 describe("generate", () => {
